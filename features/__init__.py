@@ -1,0 +1,1 @@
+"""Market data to tensors; knows no model."""

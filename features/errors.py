@@ -1,0 +1,86 @@
+"""Everything that can be wrong with market data or with a question about it.
+
+DataError
+├── MissingFileError        a file or a store that is not there
+├── FormatError             a file that cannot be read as what it claims to be
+├── SchemaError             a column that is missing, misnamed or of another type
+├── TimeOrderError          timestamps unsorted, repeated or off the grid
+├── PriceError              NaN, infinite, non-positive or contradictory prices
+├── ShortHistoryError       fewer bars than the question needs
+├── SettingError            a configuration value or key that makes no sense
+├── UnknownInstrumentError  an instrument that the store or the model does not hold
+├── UnknownHorizonError     a horizon that was not forecast
+└── StaleDataError          no fresh forecast exists; nothing older is used instead
+
+Each message says what was wrong, where (file, row, timestamp) and what to do.
+"""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class DataError(ValueError):
+    """Market data that cannot be used; subclasses say why."""
+
+
+class MissingFileError(DataError):
+    """A file or a store that is not there."""
+
+
+class FormatError(DataError):
+    """A file that cannot be read as what it claims to be."""
+
+
+class SchemaError(DataError):
+    """A column that is missing, misnamed or of another type."""
+
+
+class TimeOrderError(DataError):
+    """Timestamps that are unsorted, repeated or off the grid."""
+
+
+class PriceError(DataError):
+    """Prices or volumes that are NaN, infinite, non-positive or contradictory."""
+
+
+class ShortHistoryError(DataError):
+    """Fewer bars than the question needs."""
+
+
+class SettingError(DataError):
+    """A configuration value or key that makes no sense."""
+
+
+class UnknownInstrumentError(DataError):
+    """An instrument that the store or the model does not hold."""
+
+
+class UnknownHorizonError(DataError):
+    """A horizon that was not forecast."""
+
+
+class StaleDataError(DataError):
+    """No fresh forecast exists; nothing older is used instead."""
+
+
+def lookup(table: Mapping[str, T], name: str, kind: str) -> T:
+    """Find an entry of a registration table by the name a config uses.
+
+    Raises
+    ------
+    SettingError
+        If the table has no such entry; the message lists those it has.
+
+    Examples
+    --------
+    >>> lookup({"har": 1}, "gru", "forecaster")
+    Traceback (most recent call last):
+    features.errors.SettingError: unknown forecaster 'gru'; known: har
+    """
+    try:
+        return table[name]
+    except KeyError:
+        known = ", ".join(sorted(table)) or "none"
+        raise SettingError(f"unknown {kind} {name!r}; known: {known}") from None

@@ -1,0 +1,80 @@
+"""Files that are whole or not there: written beside, then renamed; and content hashes."""
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Yield a scratch path beside ``path`` that takes its place when the block succeeds.
+
+    The block makes a file or a folder there; a folder cannot replace a former one.
+
+    If the block fails or is interrupted, ``path`` keeps its former content.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "a.txt"
+    >>> with written_whole(target) as scratch:
+    ...     _ = scratch.write_text("done")
+    >>> target.read_text(), len(list(target.parent.iterdir()))
+    ('done', 1)
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    try:
+        yield scratch
+        os.replace(scratch, path)  # noqa: PTH105 - replaces atomically on POSIX and Windows
+    finally:
+        if scratch.is_dir():
+            shutil.rmtree(scratch)
+        scratch.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole UTF-8 text file or leave the former one."""
+    with written_whole(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Write a whole JSON file with sorted keys; NaN is refused, as JSON has none."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def sha256_of(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """Hexadecimal SHA-256 of a JSON value in canonical form (sorted keys, no spaces).
+
+    Examples
+    --------
+    >>> sha256_of({"b": 1, "a": 2}) == sha256_of({"a": 2, "b": 1})
+    True
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def code_hash(*packages: str) -> str:
+    """SHA-256 over the Python and TOML sources of packages: what was computed by other code is not re-used."""
+    hashes = []
+    for package in packages:
+        spec = importlib.util.find_spec(package)
+        for root in (spec.submodule_search_locations if spec else None) or []:
+            sources = sorted(p for p in Path(root).rglob("*") if p.suffix in {".py", ".toml"})
+            hashes += [f"{p.relative_to(root)}:{sha256_of_file(p)}" for p in sources]
+    return sha256_of(hashes)

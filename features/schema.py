@@ -1,0 +1,154 @@
+"""Canonical tables: names, dtypes, order and the checks at the door.
+
+Every reader ends in one of these tables and every later room starts from one.
+A table is a pandas frame with exactly the columns of its :class:`Table`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.clock import NS_PER_S, format_utc
+from features.errors import PriceError, SchemaError, ShortHistoryError, TimeOrderError
+
+# A vendor's time column says its unit in its name; ours is ts_ns.
+TIME_COLUMNS_NS = {"ts_ns": 1, "ts_us": 1_000, "ts_ms": 1_000_000, "ts_s": NS_PER_S}
+PRICES = ("open", "high", "low", "close")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One canonical table: its columns with dtypes, and the check of its values."""
+
+    kind: str
+    columns: dict[str, str]
+    check: Callable[[pd.DataFrame, str], None]
+
+
+def check_time(ts_ns: NDArray[np.int64], where: str) -> None:
+    """Refuse timestamps that do not strictly increase.
+
+    Raises
+    ------
+    TimeOrderError
+        Naming the first row that repeats or goes back, and its time.
+    """
+    back = np.flatnonzero(np.diff(ts_ns) <= 0)
+    if back.size:
+        row = int(back[0]) + 1
+        fault = "repeats" if ts_ns[row] == ts_ns[row - 1] else "goes back from"
+        raise TimeOrderError(
+            f"{where}: row {row} ({format_utc(int(ts_ns[row]))}) {fault} row {row - 1} "
+            f"({format_utc(int(ts_ns[row - 1]))}); sort by time and keep one row per bar"
+        )
+
+
+def _refuse(bad: NDArray[np.bool_], frame: pd.DataFrame, column: str, rule: str, where: str) -> None:
+    """Raise PriceError at the first row where ``bad`` is true."""
+    if bad.any():
+        row = int(bad.argmax())
+        time = format_utc(int(frame["ts_ns"].iloc[row]))
+        raise PriceError(
+            f"{where}: row {row} ({time}): {column} is {frame[column].iloc[row]}, but {rule}; "
+            "correct or remove the row (an absent bar is allowed, a wrong one is not)"
+        )
+
+
+def check_bars(frame: pd.DataFrame, where: str) -> None:
+    """Check bars: order, positive finite prices, high and low around open and close, volume >= 0."""
+    check_time(frame["ts_ns"].to_numpy(), where)
+    for column in PRICES:
+        price = frame[column].to_numpy()
+        _refuse(~(np.isfinite(price) & (price > 0)), frame, column, "prices are finite and positive", where)
+    volume = frame["volume"].to_numpy()
+    _refuse(~(np.isfinite(volume) & (volume >= 0)), frame, "volume", "volume is finite and >= 0", where)
+    body = frame[["open", "close"]].to_numpy()
+    high, low = frame["high"].to_numpy(), frame["low"].to_numpy()
+    _refuse(high < body.max(axis=1), frame, "high", "high is at least open and close", where)
+    _refuse(low > body.min(axis=1), frame, "low", "low is at most open and close", where)
+
+
+BARS = Table(
+    kind="bars",
+    columns={"ts_ns": "int64"} | dict.fromkeys((*PRICES, "volume"), "float64"),
+    check=check_bars,
+)
+TABLES = {BARS.kind: BARS}
+
+
+def to_canonical(raw: pd.DataFrame, table: Table, where: str) -> pd.DataFrame:
+    """Name, type, select and check the columns of a vendor's frame.
+
+    The time column is ``ts_ns``, ``ts_us``, ``ts_ms`` or ``ts_s``: its name is its unit.
+
+    Parameters
+    ----------
+    raw : frame with at least the table's columns; others are left out.
+    table : the canonical table that it must become.
+    where : file or source, for messages.
+
+    Raises
+    ------
+    SchemaError
+        If a column is missing or does not hold numbers.
+    TimeOrderError, PriceError
+        If the values break the table's rules.
+    ShortHistoryError
+        If there is no row at all.
+    """
+    time_column = next((name for name in TIME_COLUMNS_NS if name in raw.columns), None)
+    missing = [c for c in table.columns if c not in raw.columns and c != "ts_ns"]
+    if time_column is None:
+        missing.insert(0, " or ".join(TIME_COLUMNS_NS))
+    if missing or time_column is None:
+        raise SchemaError(
+            f"{where}: no column {', '.join(missing)}; found {', '.join(map(str, raw.columns))}; "
+            f"rename the columns to {', '.join(table.columns)}"
+        )
+    if raw.empty:
+        raise ShortHistoryError(f"{where}: the file has no rows; give at least one bar")
+    named = raw.rename(columns={time_column: "ts_ns"})[list(table.columns)]
+    frame = pd.DataFrame({c: _numbers(named[c], t, where) for c, t in table.columns.items()})
+    frame["ts_ns"] *= TIME_COLUMNS_NS[time_column]
+    table.check(frame, where)
+    return frame
+
+
+def _numbers(column: pd.Series, dtype: str, where: str) -> pd.Series:
+    """Cast one column, or say which row holds something else than a number."""
+    numeric = pd.to_numeric(column, errors="coerce")
+    bad = numeric.isna() & column.notna() if dtype == "float64" else numeric.isna()
+    if bad.any():
+        row = int(bad.to_numpy().argmax())
+        raise SchemaError(
+            f"{where}: row {row}: column {column.name} holds {column.iloc[row]!r}, which is not a number; correct the row"
+        )
+    return numeric.astype(dtype)
+
+
+def bar_length_s(frame: pd.DataFrame, where: str) -> int:
+    """Length of the bars in seconds: the commonest step between stamps.
+
+    Raises
+    ------
+    ShortHistoryError
+        If there are fewer than two bars.
+    TimeOrderError
+        If a stamp lies off the grid of that length.
+    """
+    ts_ns = frame["ts_ns"].to_numpy()
+    if len(ts_ns) < 2:
+        raise ShortHistoryError(f"{where}: {len(ts_ns)} bar cannot tell the bar length; give at least two")
+    steps, counts = np.unique(np.diff(ts_ns), return_counts=True)
+    step_ns = int(steps[counts.argmax()])
+    off = np.flatnonzero(ts_ns % step_ns)
+    if off.size or step_ns % NS_PER_S:
+        row = int(off[0]) if off.size else 1
+        raise TimeOrderError(
+            f"{where}: row {row} ({format_utc(int(ts_ns[row]))}) is off the grid of {step_ns / NS_PER_S:g} s bars; "
+            "stamp each bar at its open, on multiples of its length"
+        )
+    return step_ns // NS_PER_S

@@ -1,0 +1,53 @@
+"""What a model sees: names, look-backs, origins and horizons, frozen and hashed."""
+
+from dataclasses import asdict, dataclass
+
+from features.clock import HOUR_S
+from features.errors import SettingError
+from features.files import sha256_of
+
+# Multi-scale logs of variance and its parts, signed moves, activity, the clock.
+DEFAULT_FEATURES = (
+    "log_return_1h",
+    "log_rv_1h", "log_rv_4h", "log_rv_12h", "log_rv_24h", "log_rv_168h", "log_rv_720h",
+    "log_bv_4h", "log_bv_24h", "log_bv_168h",
+    "downside_4h", "downside_24h", "downside_168h",
+    "rq_ratio_4h", "rq_ratio_24h",
+    "log_range_1h", "log_range_4h", "log_range_24h", "log_range_168h",
+    "move_1h", "move_4h", "move_24h", "move_168h",
+    "log_volume_1h", "log_volume_24h", "log_volume_168h",
+    "hour_sin", "hour_cos", "hour2_sin", "hour2_cos", "week_sin", "week_cos", "weekend",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSpec:
+    """Features known at each origin, and the horizons that are forecast from it.
+
+    A feature is ``family_LOOKBACKh`` or a calendar family without a look-back:
+    see :mod:`features.catalogue`.
+    """
+
+    bar_s: int = 900
+    origin_step_s: int = HOUR_S
+    horizons_s: tuple[int, ...] = (3_600, 14_400, 28_800, 86_400)
+    features: tuple[str, ...] = DEFAULT_FEATURES
+
+    def __post_init__(self) -> None:
+        """Refuse steps that the bars do not divide."""
+        for step_s in (self.origin_step_s, *self.horizons_s):
+            if step_s <= 0 or step_s % self.bar_s or step_s % self.origin_step_s:
+                raise SettingError(
+                    f"{step_s} s is no positive multiple of the bar ({self.bar_s} s) and the origin step "
+                    f"({self.origin_step_s} s); choose horizons that both divide"
+                )
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of every field: a served model refuses features of another hash."""
+        return sha256_of(asdict(self))
+
+    @property
+    def horizon_rows(self) -> tuple[int, ...]:
+        """Each horizon in origin steps."""
+        return tuple(h // self.origin_step_s for h in self.horizons_s)

@@ -1,0 +1,137 @@
+"""The partitioned Parquet store: write, scan, list.
+
+Layout, readable by any Parquet tool that knows Hive partitions::
+
+    ROOT/kind=bars_900s/venue=binance-spot/symbol=BTCUSDT/date=2022-11/part.parquet
+    ROOT/kind=bars_900s/venue=binance-spot/symbol=BTCUSDT/manifest.json
+
+Writing is idempotent: rows with a known timestamp replace the old ones, a
+partition that would not change is not touched, and each file appears whole.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.clock import month_of
+from features.errors import FormatError, UnknownInstrumentError
+from features.files import sha256_of, sha256_of_file, write_json, written_whole
+from features.schema import BARS
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What one folder of the store holds: bars of ``bar_s`` seconds of one symbol at one venue."""
+
+    venue: str
+    symbol: str
+    bar_s: int
+
+    @property
+    def folder(self) -> str:
+        """Path below the store's root."""
+        return f"kind={BARS.kind}_{self.bar_s}s/venue={self.venue}/symbol={self.symbol}"
+
+
+class Store:
+    """Canonical tables on disk below one root folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def write(self, series: Series, frame: pd.DataFrame) -> int:
+        """Merge checked bars into the store; answers how many partitions changed."""
+        BARS.check(frame, f"bars for {series.symbol}")
+        manifest = self._manifest(series) or {"files": {}}
+        months = frame["ts_ns"].map(month_of)
+        changed = 0
+        for month, rows in frame.groupby(months, sort=True):
+            changed += self._write_month(series, str(month), rows, manifest["files"])
+        write_json(self._manifest_path(series), manifest)
+        return changed
+
+    def scan(self, series: Series, until_ns: int | None = None) -> pd.DataFrame:
+        """Read the bars of a series, oldest first; only those that had closed by ``until_ns``.
+
+        Raises
+        ------
+        UnknownInstrumentError
+            If the store does not hold the series.
+        FormatError
+            If a file is gone or has another number of rows than the manifest.
+        """
+        manifest = self._required_manifest(series)
+        parts = [self._read_part(series, name, entry) for name, entry in sorted(manifest["files"].items())]
+        frame = pd.concat(parts, ignore_index=True)
+        if until_ns is None:
+            return frame
+        return frame[frame["ts_ns"] + series.bar_s * 1_000_000_000 <= until_ns].reset_index(drop=True)
+
+    def list(self) -> list[Series]:
+        """Every series that the store holds, sorted."""
+        found = []
+        for path in sorted(self.root.glob("kind=bars_*s/venue=*/symbol=*/manifest.json")):
+            kind, venue, symbol = (part.split("=", 1)[1] for part in path.parts[-4:-1])
+            found.append(Series(venue=venue, symbol=symbol, bar_s=int(kind.removeprefix("bars_")[:-1])))
+        return found
+
+    def find(self, symbol: str) -> Series:
+        """The one series of a symbol.
+
+        Raises
+        ------
+        UnknownInstrumentError
+            If there is none; the message lists the symbols that there are.
+        """
+        for series in self.list():
+            if series.symbol == symbol:
+                return series
+        known = ", ".join(s.symbol for s in self.list()) or "none"
+        raise UnknownInstrumentError(f"unknown instrument {symbol!r} in {self.root}; known: {known}")
+
+    def fingerprint(self, series: Series) -> str:
+        """SHA-256 over the hashes of all files of a series: changes when any bar changes."""
+        return sha256_of(self._required_manifest(series))
+
+    def _write_month(self, series: Series, month: str, rows: pd.DataFrame, files: dict[str, Any]) -> bool:
+        name = f"date={month}/part.parquet"
+        path = self.root / series.folder / name
+        merged = rows
+        if path.exists():
+            old = pq.read_table(path, partitioning=None).to_pandas()
+            merged = pd.concat([old, rows]).drop_duplicates("ts_ns", keep="last").sort_values("ts_ns")
+            if name in files and merged.reset_index(drop=True).equals(old):
+                return False
+        table = pa.Table.from_pandas(merged[list(BARS.columns)], preserve_index=False)
+        with written_whole(path) as scratch:
+            pq.write_table(table, scratch, compression="zstd")
+        files[name] = {"rows": len(merged), "sha256": sha256_of_file(path)}
+        return True
+
+    def _read_part(self, series: Series, name: str, entry: dict[str, Any]) -> pd.DataFrame:
+        path = self.root / series.folder / name
+        if not path.exists():
+            raise FormatError(f"{path}: the manifest names this file but it is gone; import the data again")
+        part = pq.read_table(path, partitioning=None).to_pandas()
+        if len(part) != entry["rows"]:
+            raise FormatError(f"{path}: {len(part)} rows, manifest says {entry['rows']}; import the data again")
+        return part
+
+    def _manifest_path(self, series: Series) -> Path:
+        return self.root / series.folder / "manifest.json"
+
+    def _manifest(self, series: Series) -> dict[str, Any] | None:
+        path = self._manifest_path(series)
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def _required_manifest(self, series: Series) -> dict[str, Any]:
+        manifest = self._manifest(series)
+        if manifest is None:
+            self.find(series.symbol)
+            raise UnknownInstrumentError(f"{series.symbol}: no {series.bar_s} s bars of {series.venue} in {self.root}")
+        return manifest

@@ -1,0 +1,1 @@
+"""Windows to forecasts; knows no files but artefacts, no MLflow."""

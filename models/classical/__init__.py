@@ -1,0 +1,1 @@
+"""Classical forecasters, one file each."""

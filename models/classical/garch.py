@@ -1,0 +1,115 @@
+"""GARCH(1,1) with Student's t on hourly returns; the library arch estimates, the recursion is ours."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from arch.univariate import ConstantMean, GARCH, Normal, StudentsT, ZeroMean
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+
+from features.clock import HOUR_S
+from features.pipeline import Panel
+from models.base import LEVELS, Forecast
+from models.classical.normal import normal_forecast
+from models.diurnal import Diurnal
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class GarchParameters:
+    """``variance[t] = omega + alpha * residual[t-1]**2 + beta * variance[t-1]``; the units are the returns'."""
+
+    mean: float
+    omega: float
+    alpha: float
+    beta: float
+    backcast: float
+    log_likelihood: float
+
+    @property
+    def long_run(self) -> float:
+        """Unconditional variance; of the backcast's size where the process is integrated."""
+        rest = 1 - self.alpha - self.beta
+        return self.omega / rest if rest > 1e-6 else self.backcast
+
+
+def estimate(returns: FloatArray, *, student_t: bool, with_mean: bool) -> GarchParameters:
+    """Maximum likelihood by arch.
+
+    Parameters
+    ----------
+    returns : array of shape (n,), of the order of 1 (percent, say).
+    student_t : else normal.
+    with_mean : estimate a constant mean, else it is zero.
+    """
+    mean_model = ConstantMean if with_mean else ZeroMean
+    law = StudentsT() if student_t else Normal()
+    model = mean_model(returns, volatility=GARCH(1, 0, 1), distribution=law, rescale=False)
+    backcast = float(model.volatility.backcast(returns - (returns.mean() if with_mean else 0.0)))
+    result = model.fit(disp="off", show_warning=False)
+    value = result.params
+    return GarchParameters(
+        mean=float(value.get("mu", 0.0)),
+        omega=float(value["omega"]),
+        alpha=float(value["alpha[1]"]),
+        beta=float(value["beta[1]"]),
+        backcast=backcast,
+        log_likelihood=float(result.loglikelihood),
+    )
+
+
+def next_variance(returns: FloatArray, p: GarchParameters) -> FloatArray:
+    """Variance of the return after each one, shape (n,) -> (n,)."""
+    squares = np.square(returns - p.mean)
+    first = p.omega + (p.alpha + p.beta) * p.backcast
+    out, _ = lfilter([1.0], [1.0, -p.beta], p.omega + p.alpha * squares, zi=[p.beta * first])
+    variance: FloatArray = out
+    return variance
+
+
+def variance_ahead(next_step: FloatArray, p: GarchParameters, steps: int) -> FloatArray:
+    r"""Variance of each of the next returns, shape (n,) -> (n, steps).
+
+    .. math:: \sigma^2_{t+j} = \bar\sigma^2 + (\alpha+\beta)^{j-1} (\sigma^2_{t+1} - \bar\sigma^2)
+    """
+    fade = (p.alpha + p.beta) ** np.arange(steps)
+    return p.long_run + (next_step[:, None] - p.long_run) * fade
+
+
+@dataclass(frozen=True)
+class GarchT:
+    """GARCH(1,1)-t on hourly returns without their clock, summed over the horizon.
+
+    References
+    ----------
+    Bollerslev (1987), "A conditionally heteroskedastic time series model for
+    speculative prices and rates of return", Review of Economics and Statistics 69(3).
+    """
+
+    parameters: GarchParameters = field(
+        default_factory=lambda: GarchParameters(0.0, 0.02, 0.05, 0.93, 1.0, np.nan)
+    )
+    diurnal: Diurnal = field(default_factory=lambda: Diurnal(np.ones(168)))
+
+    def fit(self, panel: Panel) -> "GarchT":
+        """Estimate on every hour of the panel."""
+        model = replace(self, diurnal=Diurnal.fit(panel))
+        parameters = estimate(model._returns_percent(panel), student_t=True, with_mean=False)
+        return replace(model, parameters=parameters)
+
+    def forecast(self, panel: Panel) -> Forecast:
+        """Normal law with the summed variance."""
+        next_step = next_variance(self._returns_percent(panel), self.parameters)
+        columns = [self._variance(panel, next_step, h // HOUR_S) for h in panel.spec.horizons_s]
+        return normal_forecast(panel, np.stack(columns, axis=1), LEVELS)
+
+    def _returns_percent(self, panel: Panel) -> FloatArray:
+        weight = self.diurnal.behind(panel.origin_ns, 1)
+        return 100 * panel.column("log_return_1h") / np.sqrt(weight)
+
+    def _variance(self, panel: Panel, next_step: FloatArray, hours: int) -> FloatArray:
+        steps = variance_ahead(next_step, self.parameters, hours)
+        hour_ns = HOUR_S * 1_000_000_000
+        weights = [self.diurnal.ahead(panel.origin_ns + j * hour_ns, 1) for j in range(hours)]
+        return (steps * np.stack(weights, axis=1)).sum(axis=1) / 1e4

@@ -1,0 +1,72 @@
+"""The market's clock: variance by hour of day and day of week, shared by all models."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.clock import HOUR_NS
+from features.pipeline import Panel
+
+FloatArray = NDArray[np.float64]
+WEEK_HOURS = 168
+
+
+@dataclass(frozen=True, slots=True)
+class Diurnal:
+    """Relative variance of each hour of the week, mean 1, shape (168,); hour 0 is Thursday 00:00 UTC.
+
+    .. math:: w_k = c \\, e^{a_{hour(k)} + b_{day(k)}}
+
+    with a and b the mean logs of the hour's realised variance over the week's before it.
+    """
+
+    weight: FloatArray
+
+    @classmethod
+    def fit(cls, panel: Panel) -> "Diurnal":
+        """Estimate from the panel's past hours (features ``log_rv_1h`` and ``log_rv_168h``)."""
+        # The feature at an origin describes the hour that ended there.
+        hour = (panel.origin_ns // HOUR_NS - 1) % WEEK_HOURS
+        # A frozen tape says nothing of the clock: hours near the floor are left out.
+        level = panel.column("log_rv_168h")
+        excess = panel.column("log_rv_1h") - level
+        used = excess > -6.0
+        hour, excess = hour[used], excess[used]
+        by_hour = _means(hour % 24, excess, 24)
+        by_day = _means(hour // 24, excess - by_hour[hour % 24], 7)
+        weight = np.exp(np.tile(by_hour, 7) + np.repeat(by_day, 24))
+        return cls(weight / weight.mean())
+
+    def ahead(self, origin_ns: NDArray[np.int64], hours: int) -> FloatArray:
+        """Mean weight of the ``hours`` hours after each origin, shape (n,)."""
+        return self._mean_over(origin_ns // HOUR_NS, hours)
+
+    def behind(self, origin_ns: NDArray[np.int64], hours: int) -> FloatArray:
+        """Mean weight of the ``hours`` hours before each origin, shape (n,)."""
+        return self._mean_over(origin_ns // HOUR_NS - hours, hours)
+
+    def _mean_over(self, first_hour: NDArray[np.int64], hours: int) -> FloatArray:
+        sums = np.concatenate([[0.0], np.cumsum(np.resize(self.weight, WEEK_HOURS + hours % WEEK_HOURS))])
+        start = first_hour % WEEK_HOURS
+        part = sums[start + hours % WEEK_HOURS] - sums[start]
+        whole: FloatArray = (part + hours // WEEK_HOURS * self.weight.sum()) / hours
+        return whole
+
+    def to_json(self) -> list[float]:
+        """Plain numbers for an artefact."""
+        return [float(w) for w in self.weight]
+
+    @classmethod
+    def from_json(cls, value: Any) -> "Diurnal":  # noqa: ANN401 - any JSON value
+        """Read back :meth:`to_json`."""
+        return cls(np.array(value, dtype=np.float64))
+
+
+def _means(group: NDArray[np.int64], value: FloatArray, n_groups: int) -> FloatArray:
+    """Mean of each group less the mean of all; 0 for an empty group."""
+    count = np.bincount(group, minlength=n_groups)
+    total = np.bincount(group, value - value.mean(), minlength=n_groups)
+    mean: FloatArray = total / np.maximum(count, 1)
+    return mean
