@@ -1,1 +1,19 @@
-"""Windows to forecasts; knows no files but artefacts, no MLflow."""
+"""Panels to forecasts; knows no market files, no MLflow.
+
+``FORECASTERS`` holds the models that are fitted in one call, by the name that
+tables and reports use. With :mod:`models.calibration` their tails become
+filtered historical simulation (FHS).
+"""
+
+from collections.abc import Callable
+
+from models.base import Forecaster
+from models.classical.ewma import Ewma
+from models.classical.garch import GarchT
+from models.classical.log_har import LogHar
+
+FORECASTERS: dict[str, Callable[[], Forecaster]] = {
+    "ewma": Ewma,
+    "garch_t": GarchT,
+    "log_har": LogHar,
+}

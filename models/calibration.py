@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from features.clock import DAY_NS
 from features.pipeline import Panel
@@ -16,18 +15,21 @@ from models.base import Forecast, outward
 
 FloatArray = NDArray[np.float64]
 
+LONGEST_WAIT_ROWS = 72  # hours for a one-day window to end and the next midnight to come, twice
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """How much of the past the online calibration remembers.
 
-    ``half_life_rows``: of the debiasing's weights. ``prior_rows``: weight of
-    "no bias". ``bias_bound``: largest factor either way. ``tail_rows``: ended
+    ``bias_rows``: windows in the debiasing mean. ``prior_rows``: weight of "no
+    bias" in it. ``bias_bound``: largest factor either way. ``tail_rows``: ended
     windows from which tails are shifted. ``least_rows``: fewer than these leave
-    the model's own tails.
+    the model's own tails. The memory is finite, so that a backtest and an
+    endpoint that start at different times give the same numbers.
     """
 
-    half_life_rows: int = 24 * 90
+    bias_rows: int = 24 * 180
     prior_rows: int = 24 * 10
     bias_bound: float = 2.0
     tail_rows: int = 24 * 365
@@ -36,7 +38,7 @@ class Calibration:
     @property
     def warm_up_rows(self) -> int:
         """Rows before the first forecast of interest that the calibration should be given."""
-        return self.tail_rows + 24
+        return self.tail_rows + self.bias_rows + LONGEST_WAIT_ROWS
 
 
 def calibrate(raw: Forecast, panel: Panel, settings: Calibration, first_row: int = 0) -> Forecast:
@@ -71,12 +73,12 @@ def calibrate(raw: Forecast, panel: Panel, settings: Calibration, first_row: int
 def online_bias(
     variance: FloatArray, realised: FloatArray, ahead_rows: int, settings: Calibration
 ) -> FloatArray:
-    r"""Factor by which realised variance exceeded its forecasts so far, shape (n,).
+    r"""Factor by which realised variance exceeded its forecasts of late, shape (n,).
 
-    .. math:: b_t = \frac{m + \sum_{s + h \le t} \lambda^{t-s-h} RV_s / f_s}{m + \sum_{s + h \le t} \lambda^{t-s-h}}
+    .. math:: b_t = \frac{m + \sum_s RV_s / f_s}{m + \#s}, \qquad t - K < s + h \le t
 
-    clipped to ``[1/bias_bound, bias_bound]``; m is ``prior_rows``. The mean ratio is
-    what QLIKE is unbiased for: it is least when E[RV/f] = 1.
+    clipped to ``[1/bias_bound, bias_bound]``; m is ``prior_rows``, K is
+    ``bias_rows``. QLIKE is least when E[RV/f] = 1: the mean ratio is its own debiasing.
 
     Parameters
     ----------
@@ -84,13 +86,25 @@ def online_bias(
     ahead_rows : horizon in rows.
     """
     ratio = np.full(len(variance), np.nan)
-    ratio[ahead_rows:] = realised[: len(ratio) - ahead_rows] / variance[: len(ratio) - ahead_rows]
+    ratio[ahead_rows:] = (realised / variance)[: max(0, len(ratio) - ahead_rows)]
     known = np.isfinite(ratio)
-    decay = 0.5 ** (1 / settings.half_life_rows)
-    total = lfilter([1.0], [1.0, -decay], np.where(known, ratio, 0.0))
-    count = lfilter([1.0], [1.0, -decay], known.astype(np.float64))
+    total = _rolling_sum(np.where(known, ratio, 0.0), settings.bias_rows)
+    count = _rolling_sum(known.astype(np.float64), settings.bias_rows)
     bias: FloatArray = (settings.prior_rows + total) / (settings.prior_rows + count)
     return np.clip(bias, 1 / settings.bias_bound, settings.bias_bound)
+
+
+def _rolling_sum(value: FloatArray, rows: int) -> FloatArray:
+    """Sum of the last ``rows`` values up to each, fewer at the start, shape (n,).
+
+    Examples
+    --------
+    >>> _rolling_sum(np.array([1.0, 2.0, 4.0, 8.0]), 2)
+    array([ 1.,  3.,  6., 12.])
+    """
+    sums = np.cumsum(value)
+    sums[rows:] -= sums[:-rows].copy()
+    return sums
 
 
 def historical_shift(

@@ -1,1 +1,5 @@
-"""Networks, one file each."""
+"""Networks, one file each; ``NETWORKS`` holds what an artefact can name."""
+
+from models.neural.residual import ResidualConfig, ResidualNet
+
+NETWORKS = {"residual": (ResidualConfig, ResidualNet)}

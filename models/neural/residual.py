@@ -35,7 +35,7 @@ class ResidualConfig:
 
     n_features: int
     n_horizons: int
-    window: int = 32
+    window: int = 64
     channels: int = 16
     hidden: int = 48
     dropout: float = 0.3

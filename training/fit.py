@@ -1,0 +1,133 @@
+"""One training run, read top to bottom."""
+
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
+from numpy.typing import NDArray
+from scipy.stats import genpareto
+
+from features.clock import format_utc
+from features.files import code_hash
+from features.pipeline import Panel, Progress, no_progress
+from models import artefact
+from models.classical.log_har import LogHar
+from models.neural.forecaster import NeuralForecaster
+from models.neural.residual import INNER, ResidualConfig, ResidualNet
+from training.config import TrainingConfig
+from training.data import WindowData
+from training.module import ResidualModule
+
+CODE = ("features", "models", "training")
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A run's outcome: the forecaster, where it was saved, and the figures of each epoch."""
+
+    forecaster: NeuralForecaster
+    folder: Path
+    history: list[dict[str, float]]
+
+
+def train(
+    panel: Panel, config: TrainingConfig, folder: Path, data_sha256: str, progress: Progress = no_progress
+) -> TrainedModel:
+    """Fit log-HAR, measure scales and base shape, train the network, save the artefact.
+
+    Parameters
+    ----------
+    panel : the past, cut with :meth:`features.pipeline.Panel.until` at the end of training.
+    config : the run.
+    folder : new folder for the artefact.
+    data_sha256 : fingerprint of the data, kept in the artefact.
+    progress : called with (steps done, steps in all).
+    """
+    L.seed_everything(config.seed, workers=True, verbose=False)
+    anchor = LogHar().fit(panel)
+    log_variance = anchor.log_variance(panel)
+
+    network = config.network.model_dump()
+    net = ResidualNet(ResidualConfig(len(panel.spec.features), len(panel.spec.horizons_s), **network))
+    measure_features(net, panel.values)
+    measure_shape(net, panel.targets.log_return * np.exp(-log_variance / 2))
+
+    rows = 24 * config.validation_days
+    data = WindowData(panel, log_variance, config.network.window, config.batch_size, rows, config.seed)
+    module = ResidualModule(net, config)
+    _trainer(config, progress).fit(module, datamodule=data)
+
+    forecaster = NeuralForecaster(net.eval(), anchor, panel.spec)
+    artefact.save(forecaster, folder, _provenance(panel, config, data_sha256))
+    return TrainedModel(forecaster, folder, module.history)
+
+
+def measure_features(net: ResidualNet, values: NDArray[np.float32]) -> None:
+    """Set the network's centre and scale of each feature: median and interquartile range, train-only."""
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
+    spread = (high - low) / 1.349  # the standard deviation, were it normal
+    spread = np.where(spread > 1e-6, spread, np.maximum(values.std(axis=0), 1e-6))
+    net.centre.copy_(torch.from_numpy(middle.astype(np.float32)))
+    net.scale.copy_(torch.from_numpy(spread.astype(np.float32)))
+
+
+def measure_shape(net: ResidualNet, z: NDArray[np.float64]) -> None:
+    """Set the network's base shape to that of the anchor's residuals, shape (n, h), train-only."""
+    for h in range(z.shape[1]):
+        known = z[np.isfinite(z[:, h]), h]
+        inner = np.quantile(known, INNER)
+        net.base_median[h] = float(inner[len(INNER) // 2])
+        net.base_steps[h] = torch.from_numpy(np.diff(inner).astype(np.float32))
+        for side, losses in enumerate((-known, known)):
+            threshold = -inner[0] if side == 0 else inner[-1]
+            index, _, scale = genpareto.fit(losses[losses > threshold] - threshold, floc=0)
+            net.base_tails[h, side] = torch.tensor([scale, np.clip(index, 0.02, 0.4)])
+
+
+class _Report(Callback):
+    """Tell a progress function how many steps are done."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:  # noqa: ANN401 - Lightning's signature
+        self.progress(trainer.global_step, int(trainer.estimated_stepping_batches))
+
+
+def _trainer(config: TrainingConfig, progress: Progress) -> L.Trainer:
+    """Single process, deterministic, silent: progress and history are ours."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    # Windows are gathered in memory: workers would only copy them.
+    warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
+    return L.Trainer(
+        accelerator="auto",
+        devices=1,
+        max_epochs=config.epochs,
+        gradient_clip_val=config.gradient_clip,
+        deterministic=True,
+        callbacks=[EMAWeightAveraging(decay=config.ema_decay), _Report(progress)],
+        limit_val_batches=1.0 if config.validation_days else 0,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def _provenance(panel: Panel, config: TrainingConfig, data_sha256: str) -> dict[str, Any]:
+    """What the numbers came from."""
+    return {
+        "instrument": panel.instrument,
+        "trained_from": format_utc(int(panel.origin_ns[0])),
+        "trained_until": format_utc(int(panel.origin_ns[-1])),
+        "training": config.model_dump(),
+        "data_sha256": data_sha256,
+        "code_sha256": code_hash(*CODE),
+    }
