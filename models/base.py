@@ -6,6 +6,7 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from features.errors import SettingError
 from features.pipeline import Panel, horizon_index
 
 FloatArray = NDArray[np.float64]
@@ -74,7 +75,16 @@ class Forecast:
         return horizon_index(self.horizons_s, horizon_s)
 
     def level_index(self, level: float) -> int:
-        """Column of a level."""
+        """Column of a level.
+
+        Raises
+        ------
+        SettingError
+            If it was not forecast; the message lists those that were.
+        """
+        if level not in self.levels:
+            known = ", ".join(f"{p:g}" for p in self.levels)
+            raise SettingError(f"no forecast at level {level:g}; known: {known}")
         return self.levels.index(level)
 
 

@@ -1,0 +1,1 @@
+"""Forecasts to margin, as a library and as an endpoint."""

@@ -1,0 +1,136 @@
+r"""From forecast loss to published rate, for one side and one liquidation time.
+
+The published rate is a sum of parts, none negative, that a trader can read:
+
+.. math::
+
+   raw &= \max(ES, VaR) \\
+   blended &= \max(raw, (1 - w)\, raw + w \cdot stress, floor) \\
+   target &= blended \, (1 + b) \\
+   published_t &= \max_{0 \le k \le K} target_{t-k} \, (1 - d)^{k / 24}
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.margin.policy import MarginPolicy
+
+FloatArray = NDArray[np.float64]
+PARTS = ("forecast", "stress", "floor", "buffer", "limiter")
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the past says of one side and liquidation time, fractions of notional, shape (n,) each.
+
+    ``stress``: mean of the worst losses on stressed days. ``floor``: a high
+    quantile of all losses. ``long_run``: mean of the worst losses of all days.
+    """
+
+    stress: FloatArray
+    floor: FloatArray
+    long_run: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Parts of the published rate, fractions of notional, shape (n,) each; they add up to ``published``."""
+
+    forecast: FloatArray
+    stress: FloatArray
+    floor: FloatArray
+    buffer: FloatArray
+    limiter: FloatArray
+
+    @property
+    def published(self) -> FloatArray:
+        """The rate that is charged."""
+        return self.forecast + self.stress + self.floor + self.buffer + self.limiter
+
+
+def summarise(losses: FloatArray, stressed: NDArray[np.bool_], policy: MarginPolicy) -> tuple[float, float, float]:
+    """Stress, floor and long-run loss of a history.
+
+    Parameters
+    ----------
+    losses : array of shape (m,), losses over the liquidation time, fractions, no NaN.
+    stressed : array of shape (m,), which of them began on a stressed day.
+    policy : levels.
+
+    Returns
+    -------
+    stress, floor, long_run : floats, none negative; the stress is at least the long run.
+    """
+    long_run = _shortfall(losses, policy.es_level)
+    stress = _shortfall(losses[stressed], policy.es_level) if stressed.any() else long_run
+    floor = max(0.0, float(np.quantile(losses, policy.floor_level)))
+    return max(stress, long_run), floor, long_run
+
+
+def _shortfall(losses: FloatArray, level: float) -> float:
+    """Mean of the losses at or beyond a quantile, at least 0."""
+    return max(0.0, float(losses[losses >= np.quantile(losses, level)].mean()))
+
+
+def scan(raw: FloatArray, history: History, policy: MarginPolicy) -> Scan:
+    """Blend, buffer and limit forecast losses.
+
+    Parameters
+    ----------
+    raw : array of shape (n,), forecast losses at consecutive hours, oldest first.
+    history : what the past said at each hour.
+    policy : the rules.
+
+    Raises
+    ------
+    ValueError
+        If a forecast or a history is not finite: there is no margin without a forecast.
+
+    Examples
+    --------
+    >>> calm = History(np.array([0.2]), np.array([0.03]), np.array([0.08]))
+    >>> parts = scan(np.array([0.04]), calm, MarginPolicy())
+    >>> [float(getattr(parts, name)[0].round(4)) for name in PARTS], float(parts.published[0].round(4))
+    ([0.04, 0.04, 0.0, 0.02, 0.0], 0.1)
+    """
+    if not all(np.isfinite(a).all() for a in (raw, history.stress, history.floor, history.long_run)):
+        raise ValueError("a margin needs finite forecasts and history; a missing one must stop it, not lower it")
+    raw = np.maximum(raw, 0.0)
+    weighted = np.maximum(raw, (1 - policy.stress_weight) * raw + policy.stress_weight * history.stress)
+    blended = np.maximum(weighted, history.floor)
+    target = blended * (1 + released_buffer(raw, history.long_run, policy))
+    published = limited(target, policy)
+    return Scan(raw, weighted - raw, blended - weighted, target - blended, published - target)
+
+
+def released_buffer(raw: FloatArray, long_run: FloatArray, policy: MarginPolicy) -> FloatArray:
+    """Surcharge that is full up to the long-run level and used up at ``buffer_exhausted_at`` times it.
+
+    Examples
+    --------
+    >>> released_buffer(np.array([0.05, 0.15, 0.3]), np.array([0.1]), MarginPolicy())
+    array([0.25 , 0.125, 0.   ])
+    """
+    used = (raw / np.maximum(long_run, 1e-12) - 1) / (policy.buffer_exhausted_at - 1)
+    return policy.buffer * (1 - np.clip(used, 0.0, 1.0))
+
+
+def limited(target: FloatArray, policy: MarginPolicy) -> FloatArray:
+    """Let the rate rise at once and fall slowly: the highest of the past targets, each faded by its age.
+
+    Parameters
+    ----------
+    target : array of shape (n,), consecutive hours, oldest first.
+
+    Examples
+    --------
+    >>> limited(np.array([0.2] + [0.1] * 24), MarginPolicy())[[0, 1, 24]].round(3)
+    array([0.2  , 0.199, 0.18 ])
+    """
+    keep = (1 - policy.daily_fall_frac) ** (1 / 24)
+    out = target.copy()
+    for age in range(1, min(24 * policy.memory_days, len(target) - 1) + 1):
+        np.maximum(out[age:], target[:-age] * keep**age, out=out[age:])
+    return out

@@ -1,0 +1,128 @@
+"""The served model: newest bars in, calibrated forecast and published rates out, or the reason why not."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from threading import Lock
+
+import pandas as pd
+
+from features.clock import NS_PER_S, format_utc
+from features.errors import StaleDataError, UnknownInstrumentError
+from features.pipeline import Panel, compute_panel
+from features.store import Store
+from models import artefact
+from models.base import Forecast
+from models.calibration import Calibration, calibrate
+from models.neural.forecaster import NeuralForecaster
+from serving.margin.policy import MarginPolicy
+from serving.margin.requirement import Rates
+from serving.schedule import SIDES, publish
+
+MAX_AGE_S = 7_200
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What the endpoint knows of one instrument at one origin: forecast (1 row), mark, rates by side."""
+
+    instrument: str
+    origin_ns: int
+    expires_ns: int
+    mark_price: Decimal
+    forecast: Forecast
+    rates: dict[str, Rates]
+
+
+class Predictor:
+    """The champion with its store; answers are computed once per origin and kept.
+
+    Raises
+    ------
+    MissingFileError, FormatError
+        If the artefact is missing or damaged.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        model_folder: Path,
+        policy: MarginPolicy | None = None,
+        calibration: Calibration | None = None,
+        max_age_s: int = MAX_AGE_S,
+    ) -> None:
+        self.store = store
+        self.policy = policy or MarginPolicy()
+        self.calibration = calibration or Calibration()
+        self.max_age_s = max_age_s
+        card = artefact.read_card(model_folder)
+        self.model_id: str = card["model_id"]
+        self.instrument: str = card["provenance"]["instrument"]
+        self.forecaster: NeuralForecaster = artefact.load(model_folder)
+        self._kept: Published | None = None
+        self._lock = Lock()
+
+    def at(self, instrument: str, now_ns: int) -> Published:
+        """Forecast and rates from the newest full hour at ``now_ns``.
+
+        Raises
+        ------
+        UnknownInstrumentError
+            If the model was not trained on the instrument or the store does not hold it.
+        StaleDataError
+            If the newest bar, or the newest origin, is older than ``max_age_s``.
+        ShortHistoryError
+            If the history is too short for the features or the policy.
+        """
+        if instrument != self.instrument:
+            raise UnknownInstrumentError(f"unknown instrument {instrument!r}; known: {self.instrument}")
+        with self._lock:
+            if self._kept is None or not self._kept.origin_ns <= now_ns < self._next_origin_ns(self._kept):
+                self._kept = self._compute(instrument, now_ns)
+            kept = self._kept
+        self._refuse_stale(instrument, kept.origin_ns, now_ns)
+        return kept
+
+    def _next_origin_ns(self, published: Published) -> int:
+        return published.origin_ns + self.forecaster.spec.origin_step_s * NS_PER_S
+
+    def _refuse_stale(self, instrument: str, known_ns: int, now_ns: int) -> None:
+        age_s = (now_ns - known_ns) / NS_PER_S
+        if age_s > self.max_age_s:
+            raise StaleDataError(
+                f"{instrument}: the newest data is of {format_utc(known_ns)}, {age_s:.0f} s before "
+                f"{format_utc(now_ns)} (allowed: {self.max_age_s} s); import newer bars, "
+                "or serve the past with --as-of"
+            )
+
+    def _compute(self, instrument: str, now_ns: int) -> Published:
+        spec = self.forecaster.spec
+        bars = self.store.scan(self.store.find(instrument), until_ns=now_ns)
+        if bars.empty:
+            raise StaleDataError(f"{instrument}: no bar had closed by {format_utc(now_ns)}; import data of that time")
+        self._refuse_stale(instrument, int(bars["ts_ns"].iloc[-1]) + spec.bar_s * NS_PER_S, now_ns)
+        panel = compute_panel(bars, instrument, spec).until(now_ns)
+        forecast = self._forecast(panel)
+        schedule = publish(forecast, panel, self.policy, len(forecast.origin_ns) - 1)
+        origin_ns = int(panel.origin_ns[-1])
+        return Published(
+            instrument=instrument,
+            origin_ns=origin_ns,
+            expires_ns=origin_ns + self.max_age_s * NS_PER_S,
+            mark_price=_last_close(bars),
+            forecast=forecast.rows(len(forecast.origin_ns) - 1),
+            rates={side: schedule.sides[side].rates(-1) for side in SIDES},
+        )
+
+    def _forecast(self, panel: Panel) -> Forecast:
+        """Calibrated forecasts of the origins that the limiter remembers, the newest last."""
+        remembered = 24 * self.policy.memory_days + 1
+        first = max(0, len(panel) - remembered)
+        start = max(0, first - self.calibration.warm_up_rows)
+        recent = panel.rows(start, len(panel))
+        return calibrate(self.forecaster.forecast(recent), recent, self.calibration, first - start)
+
+
+def _last_close(bars: pd.DataFrame) -> Decimal:
+    """Newest close as the exact decimal that the vendor printed."""
+    return Decimal(repr(float(bars["close"].iloc[-1])))

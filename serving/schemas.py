@@ -1,0 +1,82 @@
+"""Bodies of requests and answers; money and quantities are decimal strings."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+# Plain notation: a decimal of cents must not read 1E+3.
+Money = Annotated[Decimal, PlainSerializer(lambda d: format(d, "f"), return_type=str)]
+# Enough digits for any venue and few enough that a product stays exact in 28 digits.
+Quantity = Annotated[Money, Field(max_digits=18, decimal_places=8, allow_inf_nan=False)]
+
+
+class HorizonForecast(BaseModel):
+    """Law of the log return over one horizon. Keys of ``quantiles`` and ``shortfall`` are levels."""
+
+    horizon_s: int = Field(description="Horizon in seconds.")
+    variance: float = Field(description="Variance of the log return over the horizon.")
+    vol_annual: float = Field(description="Its square root, scaled to 365 days.")
+    quantiles: dict[str, float] = Field(description="Signed log returns by level.")
+    shortfall: dict[str, float] = Field(description="Mean log return beyond the quantile of the level.")
+
+
+class ForecastAnswer(BaseModel):
+    """Forecast of one instrument from the newest full hour."""
+
+    instrument: str
+    origin: str = Field(description="Instant from which the horizons run, UTC.")
+    expires: str = Field(description="After this instant the forecast is not used.")
+    model_id: str
+    horizons: list[HorizonForecast]
+
+
+class PositionBody(BaseModel):
+    """A linear perpetual position."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    instrument: str = Field(min_length=1, max_length=64, examples=["BTCUSDT"])
+    quantity: Quantity = Field(description="Signed size in units of the underlying.", examples=["1"])
+
+
+class MarginRequest(BaseModel):
+    """Positions of one account; positions in one instrument are netted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    positions: list[PositionBody] = Field(min_length=1, max_length=1_000)
+
+
+class InstrumentAnswer(BaseModel):
+    """Requirement of one net position; components add up to the cent."""
+
+    instrument: str
+    quantity: Money
+    mark_price: Money
+    notional_usd: Money
+    initial_margin_usd: Money
+    initial_components_usd: dict[str, Money]
+    maintenance_margin_usd: Money
+    maintenance_components_usd: dict[str, Money]
+
+
+class MarginAnswer(BaseModel):
+    """Requirement of an account."""
+
+    as_of: str
+    origin: str
+    model_id: str
+    policy_sha256: str
+    initial_margin_usd: Money
+    maintenance_margin_usd: Money
+    positions: list[InstrumentAnswer]
+
+
+class Problem(BaseModel):
+    """What went wrong, as RFC 9457 problem JSON."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
