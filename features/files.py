@@ -69,12 +69,15 @@ def sha256_of(value: Any) -> str:  # noqa: ANN401 - any JSON value
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def code_hash(*packages: str) -> str:
-    """SHA-256 over the Python and TOML sources of packages: what was computed by other code is not re-used."""
+def code_hash(*names: str) -> str:
+    """SHA-256 over the sources of packages and modules: what was computed by other code is not re-used."""
     hashes = []
-    for package in packages:
-        spec = importlib.util.find_spec(package)
-        for root in (spec.submodule_search_locations if spec else None) or []:
-            sources = sorted(p for p in Path(root).rglob("*") if p.suffix in {".py", ".toml"})
-            hashes += [f"{p.relative_to(root)}:{sha256_of_file(p)}" for p in sources]
+    for name in names:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(f"no module {name!r} to hash")
+        origin = Path(spec.origin)
+        is_package = spec.submodule_search_locations is not None
+        sources = sorted(origin.parent.rglob("*.py")) if is_package else [origin]
+        hashes += [f"{p.relative_to(origin.parent)}:{sha256_of_file(p)}" for p in sources]
     return sha256_of(hashes)

@@ -7,10 +7,10 @@ from threading import Lock
 
 import pandas as pd
 
-from features.clock import NS_PER_S, format_utc
-from features.errors import StaleDataError, UnknownInstrumentError
+from features.clock import NS_PER_S, floor_to, format_utc
+from features.errors import SettingError, StaleDataError, UnknownInstrumentError
 from features.pipeline import Panel, compute_panel
-from features.store import Store
+from features.store import Series, Store
 from models import artefact
 from models.base import Forecast
 from models.calibration import Calibration, calibrate
@@ -35,7 +35,7 @@ class Published:
 
 
 class Predictor:
-    """The champion with its store; answers are computed once per origin and kept.
+    """The champion with its store; answers are computed once per bar and kept.
 
     Raises
     ------
@@ -59,7 +59,7 @@ class Predictor:
         self.model_id: str = card["model_id"]
         self.instrument: str = card["provenance"]["instrument"]
         self.forecaster: NeuralForecaster = artefact.load(model_folder)
-        self._kept: Published | None = None
+        self._kept: tuple[tuple[str, int], Published] | None = None
         self._lock = Lock()
 
     def at(self, instrument: str, now_ns: int) -> Published:
@@ -76,15 +76,15 @@ class Predictor:
         """
         if instrument != self.instrument:
             raise UnknownInstrumentError(f"unknown instrument {instrument!r}; known: {self.instrument}")
+        series = self.store.find(instrument)
+        # What is known changes when a bar closes or the store does; in between the answer is kept.
+        key = self.store.fingerprint(series), floor_to(now_ns, series.bar_s * NS_PER_S)
         with self._lock:
-            if self._kept is None or not self._kept.origin_ns <= now_ns < self._next_origin_ns(self._kept):
-                self._kept = self._compute(instrument, now_ns)
-            kept = self._kept
-        self._refuse_stale(instrument, kept.origin_ns, now_ns)
-        return kept
-
-    def _next_origin_ns(self, published: Published) -> int:
-        return published.origin_ns + self.forecaster.spec.origin_step_s * NS_PER_S
+            if self._kept is None or self._kept[0] != key:
+                self._kept = key, self._compute(series, now_ns)
+            published = self._kept[1]
+        self._refuse_stale(instrument, published.origin_ns, now_ns)
+        return published
 
     def _refuse_stale(self, instrument: str, known_ns: int, now_ns: int) -> None:
         age_s = (now_ns - known_ns) / NS_PER_S
@@ -95,9 +95,11 @@ class Predictor:
                 "or serve the past with --as-of"
             )
 
-    def _compute(self, instrument: str, now_ns: int) -> Published:
-        spec = self.forecaster.spec
-        bars = self.store.scan(self.store.find(instrument), until_ns=now_ns)
+    def _compute(self, series: Series, now_ns: int) -> Published:
+        spec, instrument = self.forecaster.spec, series.symbol
+        if series.bar_s != spec.bar_s:
+            raise SettingError(f"{instrument}: the store has {series.bar_s} s bars, the model needs {spec.bar_s} s bars")
+        bars = self.store.scan(series, until_ns=now_ns)
         if bars.empty:
             raise StaleDataError(f"{instrument}: no bar had closed by {format_utc(now_ns)}; import data of that time")
         self._refuse_stale(instrument, int(bars["ts_ns"].iloc[-1]) + spec.bar_s * NS_PER_S, now_ns)

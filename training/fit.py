@@ -2,7 +2,6 @@
 
 import logging
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +26,12 @@ from training.module import ResidualModule
 CODE = ("features", "models", "training")
 
 
-@dataclass(frozen=True)
-class TrainedModel:
-    """A run's outcome: the forecaster, where it was saved, and the figures of each epoch."""
-
-    forecaster: NeuralForecaster
-    folder: Path
-    history: list[dict[str, float]]
-
-
 def train(
     panel: Panel, config: TrainingConfig, folder: Path, data_sha256: str, progress: Progress = no_progress
-) -> TrainedModel:
+) -> NeuralForecaster:
     """Fit log-HAR, measure scales and base shape, train the network, save the artefact.
+
+    The figures of each epoch are kept in the artefact's provenance.
 
     Parameters
     ----------
@@ -64,8 +56,8 @@ def train(
     _trainer(config, progress).fit(module, datamodule=data)
 
     forecaster = NeuralForecaster(net.eval(), anchor, panel.spec)
-    artefact.save(forecaster, folder, _provenance(panel, config, data_sha256))
-    return TrainedModel(forecaster, folder, module.history)
+    artefact.save(forecaster, folder, _provenance(panel, config, data_sha256) | {"history": module.history})
+    return forecaster
 
 
 def measure_features(net: ResidualNet, values: NDArray[np.float32]) -> None:

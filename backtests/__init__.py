@@ -1,0 +1,1 @@
+"""Walk-forward comparison, on top of everything."""

@@ -1,0 +1,169 @@
+"""The main job: bars to features, a trained network, its comparison with classical models, margins, a report."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from backtests.demo_plan import BASELINE, NAMES, NETWORK, DemoPlan, DemoResult
+from backtests.demo_report import write_demo_report
+from backtests.margin import score_margin
+from backtests.scoreboard import score_all
+from backtests.walkforward import read_forecasts, walk_forward, write_forecasts
+from features.clock import DAY_NS, HOUR_NS, format_utc
+from features.errors import ShortHistoryError
+from features.files import code_hash, sha256_of, write_json
+from features.pipeline import Panel, Progress, build_panel
+from features.store import Series, Store
+from models import FORECASTERS, artefact
+from models.base import Forecast, Forecaster
+from models.neural.forecaster import NeuralForecaster
+from serving.schedule import Schedule, publish
+from training.config import TrainingConfig
+from training.fit import CODE, train
+
+# What changes a forecast; a change elsewhere re-uses what was computed.
+FORECAST_CODE = ("features", "models", "backtests.walkforward")
+
+Bar = Callable[[str], Progress]  # a progress bar for a named step
+
+
+def run_demo(
+    bars: pd.DataFrame, series: Series, out: Path, config: TrainingConfig, bar: Bar, plan: DemoPlan | None = None
+) -> DemoResult:
+    """Run the main job on canonical bars; what did not change since the last run in ``out`` is re-used.
+
+    Raises
+    ------
+    DataError
+        If the bars are wrong or too short for the plan.
+    """
+    plan = plan or DemoPlan()
+    store = Store(out / "store")
+    with_bar = bar("store the bars")
+    store.write(series, bars)
+    with_bar(1, 1)
+    panel = build_panel(store, series, plan.spec, out / "cache", bar("compute features"))
+    _check_period(panel, plan)
+    data_sha256 = store.fingerprint(series)
+    re_used: list[str] = []
+
+    folder = _trained(panel, plan, config, out, data_sha256, bar, re_used)
+    network, card = artefact.load(folder), artefact.read_card(folder)
+    model_id, history = card["model_id"], card["provenance"]["history"]
+    forecasts = _forecasts(network, model_id, panel, plan, out, data_sha256, bar, re_used)
+    price = _prices(bars, series, forecasts[NETWORK].origin_ns)
+
+    with_bar = bar("score and margin")
+    first = forecasts[NETWORK].origin_ns.searchsorted(plan.test_from_ns)
+    tested = {name: forecast.rows(int(first)) for name, forecast in forecasts.items()}
+    scores = score_all(tested, panel, BASELINE)
+    with_bar(1, 2)
+    schedules = {name: publish(f, panel, plan.policy, int(first)) for name, f in forecasts.items()}
+    margins = [s for name, sched in schedules.items() for s in score_margin(name, sched, panel, plan.policy.mpor_s)]
+    with_bar(2, 2)
+
+    key = sha256_of([model_id, data_sha256, asdict(plan), code_hash("serving", "backtests")])
+    result = DemoResult(key, series.symbol, out, folder, model_id, history, scores, margins, re_used)
+    _write_outputs(result, tested, schedules[NETWORK], panel, price[first:], plan, bar("write the report"))
+    return result
+
+
+def _check_period(panel: Panel, plan: DemoPlan) -> None:
+    """Refuse bars that leave nothing to train on or nothing to test on."""
+    known = f"{panel.instrument}: features from {format_utc(int(panel.origin_ns[0]))} to {format_utc(int(panel.origin_ns[-1]))}"
+    training_days = (plan.forecast_from_ns - int(panel.origin_ns[0])) / DAY_NS
+    if training_days < 90:
+        raise ShortHistoryError(
+            f"{known} leave {training_days:.0f} days before {format_utc(plan.forecast_from_ns)} to train on, "
+            "90 are needed; give a longer history or a later test period"
+        )
+    if panel.origin_ns[-1] < plan.test_from_ns + 30 * DAY_NS:
+        raise ShortHistoryError(
+            f"{known} hold less than 30 days from {format_utc(plan.test_from_ns)} on to test; "
+            "give later bars or an earlier test period"
+        )
+
+
+def _trained(
+    panel: Panel, plan: DemoPlan, config: TrainingConfig, out: Path, data_sha256: str, bar: Bar, re_used: list[str]
+) -> Path:
+    """Train on everything before the test, or find the artefact of the same inputs."""
+    inputs = [data_sha256, panel.spec.hash, plan.test_from_ns, config.model_dump(), code_hash(*CODE)]
+    folder = out / "models" / sha256_of(inputs)[:16]
+    progress = bar("train the network")
+    if folder.exists():
+        re_used.append(NETWORK)
+        progress(1, 1)
+    else:
+        train(panel.until(plan.test_from_ns - HOUR_NS), config, folder, data_sha256, progress)
+    return folder
+
+
+def _forecasts(
+    network: NeuralForecaster,
+    model_id: str,
+    panel: Panel,
+    plan: DemoPlan,
+    out: Path,
+    data_sha256: str,
+    bar: Bar,
+    re_used: list[str],
+) -> dict[str, Forecast]:
+    """Walk-forward forecasts of every model, the network first; each kept by the hash of its inputs."""
+    models: dict[str, Callable[[], Forecaster]] = {NETWORK: lambda: network}
+    models |= {name: FORECASTERS[name] for name in NAMES if name != NETWORK}
+    period = [plan.forecast_from_ns, plan.test_to_ns, asdict(plan.calibration), panel.spec.hash]
+    forecasts = {}
+    for name, make in models.items():
+        inputs = [name, model_id if name == NETWORK else "", data_sha256, period, code_hash(*FORECAST_CODE)]
+        path = out / "cache" / f"forecasts-{name}-{sha256_of(inputs)[:16]}.parquet"
+        progress = bar(f"walk forward: {NAMES[name]}")
+        if path.exists():
+            re_used.append(name)
+            progress(1, 1)
+        else:
+            forecast = walk_forward(
+                make(), panel, plan.forecast_from_ns, plan.test_to_ns, plan.calibration, progress
+            )
+            write_forecasts({name: forecast}, panel.instrument, path)
+        forecasts[name] = read_forecasts(path, name)
+    return forecasts
+
+
+def _prices(bars: pd.DataFrame, series: Series, origin_ns: np.ndarray) -> np.ndarray:
+    """Last close known at each origin."""
+    closed_ns = bars["ts_ns"].to_numpy() + series.bar_s * 1_000_000_000
+    prices: np.ndarray = bars["close"].to_numpy()[np.searchsorted(closed_ns, origin_ns, side="right") - 1]
+    return prices
+
+
+def _write_outputs(
+    result: DemoResult,
+    tested: dict[str, Forecast],
+    schedule: Schedule,
+    panel: Panel,
+    price: np.ndarray,
+    plan: DemoPlan,
+    progress: Progress,
+) -> None:
+    """Forecasts as Parquet, scores as JSON, the report as HTML, each whole."""
+    write_forecasts(tested, result.instrument, result.out / "forecasts.parquet")
+    progress(1, 3)
+    write_json(result.out / "scores.json", scores_json(result))
+    progress(2, 3)
+    write_demo_report(result.report, result, tested, schedule, panel, price, plan)
+    progress(3, 3)
+
+
+def scores_json(result: DemoResult) -> dict[str, Any]:
+    """All figures as plain values."""
+    return {
+        "instrument": result.instrument,
+        "model_id": result.model_id,
+        "scores": [s.to_json() for s in result.scores],
+        "margins": [m.to_json() for m in result.margins],
+    }

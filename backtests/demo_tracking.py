@@ -1,0 +1,38 @@
+"""The main job as an MLflow run, its model the registry's champion."""
+
+from dataclasses import asdict
+
+from backtests.demo_plan import NETWORK, DemoPlan, DemoResult
+from features.clock import HOUR_S
+from models.artefact import read_card
+from training.config import TrainingConfig
+from training.tracking import RunRecord, Tracking
+
+TEXT_FIELDS = ("model", "horizon_s", "side")
+
+
+def track(result: DemoResult, plan: DemoPlan, config: TrainingConfig, tracking: Tracking, now_ms: int) -> int:
+    """Log the run once and point the champion to its model; answers the model's version."""
+    metrics: dict[str, float] = {}
+    for score in result.scores:
+        prefix = f"{score.model}/{score.horizon_s // HOUR_S}h"
+        metrics |= {f"{prefix}/{k}": float(v) for k, v in score.to_json().items() if k not in TEXT_FIELDS}
+    for margin in result.margins:
+        prefix = f"{margin.model}/margin_{margin.side}"
+        metrics |= {f"{prefix}/{k}": float(v) for k, v in margin.to_json().items() if k not in TEXT_FIELDS}
+    epochs = {name: [epoch[name] for epoch in result.history] for name in result.history[0]}
+    provenance = read_card(result.model_folder)["provenance"]
+    params = config.model_dump() | asdict(plan.policy) | asdict(plan.calibration)
+    params |= {k: provenance[k] for k in ("instrument", "trained_from", "trained_until", "data_sha256", "code_sha256")}
+    params |= {"model_id": result.model_id, "feature_spec_sha256": plan.spec.hash, "network": NETWORK}
+    record = RunRecord(
+        key=result.key,
+        name=f"demo {result.instrument}",
+        params=params,
+        metrics=metrics,
+        series={f"epoch/{name}": values for name, values in epochs.items()},
+        files={"model": result.model_folder, "report": result.report, "scores": result.out / "scores.json"},
+        time_ms=now_ms,
+    )
+    run_id = tracking.log(record)
+    return tracking.register_champion(run_id, "model")

@@ -1,0 +1,160 @@
+"""The command line: one Typer app, thin; every command calls one function of a room below."""
+
+import sys
+import time
+from contextlib import contextmanager
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from features.errors import DataError
+
+app = typer.Typer(
+    name="margincast",
+    help="Volatility and tail forecasts for crypto derivatives, and the margin that follows from them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+console = Console()
+OUT = Path("demo")
+
+
+@app.command(
+    epilog="Examples:  [bold]margincast demo[/]   |   [bold]margincast demo --out /tmp/run[/]   |   "
+    "[bold]margincast demo --bars my_15m_bars.csv --symbol ETHUSDT[/]"
+)
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the store, the model, the forecasts and the report.")] = OUT,
+    bars: Annotated[
+        Optional[Path],
+        typer.Option(help="15-minute bars (.csv or .parquet: ts_ms, open, high, low, close, volume) instead of the sample."),
+    ] = None,
+    symbol: Annotated[str, typer.Option(help="Name of the instrument in --bars.")] = "CUSTOM",
+    test_from: Annotated[str, typer.Option(help="Training ends and the test begins here, UTC.")] = "2022-01-01",
+    test_to: Annotated[str, typer.Option(help="The test ends here, UTC.")] = "2022-11-09T23:00",
+    tracking: Annotated[
+        Optional[Path], typer.Option(help="Folder of the MLflow store.", show_default="mlruns")
+    ] = None,
+) -> None:
+    """Run the main job on real data: features, training, comparison, margins, report."""
+    from backtests.demo import run_demo
+    from backtests.demo_plan import DemoPlan
+    from backtests.demo_tracking import track
+    from features.clock import parse_utc
+    from features.schema import bar_length_s
+    from features.sources import SOURCES, sample
+    from features.store import Series
+    from training.config import DEMO, load_config
+    from training.tracking import Tracking, default_root
+
+    started = time.monotonic()
+    plan = DemoPlan(test_from_ns=parse_utc(test_from), test_to_ns=parse_utc(test_to))
+    config = load_config(DEMO)
+    if bars is None:
+        frame, series = sample.read(), sample.SERIES
+    else:
+        frame = SOURCES["bars"](bars)
+        series = Series(venue="file", symbol=symbol, bar_s=bar_length_s(frame, str(bars)))
+    with _bars() as progress:
+        def bar(step: str):  # type: ignore[no-untyped-def]
+            task = progress.add_task(step, total=None)
+            return lambda done, total: progress.update(task, completed=done, total=total)
+
+        result = run_demo(frame, series, out, config, bar, plan)
+        logged = bar("log the run")
+        root = tracking or default_root()
+        version = track(result, plan, config, Tracking(root), int(time.time() * 1000))
+        logged(1, 1)
+    _print_scores(result)
+    if result.re_used:
+        console.print(f"re-used, unchanged since the last run: {', '.join(dict.fromkeys(result.re_used))}")
+    console.print(f"model    version {version}, alias champion, in {root}/mlflow.db")
+    console.print(f"report   {result.report}")
+    console.print(f"time     {time.monotonic() - started:.0f} s")
+
+
+@app.command(
+    epilog="Examples:  [bold]margincast serve[/]   |   [bold]margincast serve --as-of 2022-11-09T06:00Z[/]  "
+    "(the past as if it were now)   |   [bold]margincast serve --model demo/models/1a2b3c --store demo/store[/]"
+)
+def serve(
+    store: Annotated[Path, typer.Option(help="Store with the newest bars.", envvar="MARGINCAST_STORE")] = OUT / "store",
+    model: Annotated[
+        Optional[Path], typer.Option(help="Model folder.", envvar="MARGINCAST_MODEL", show_default="the champion")
+    ] = None,
+    tracking: Annotated[
+        Optional[Path], typer.Option(help="Folder of the MLflow store.", show_default="mlruns")
+    ] = None,
+    as_of: Annotated[
+        Optional[str], typer.Option(help="Stop the clock at this instant, UTC.", show_default="the clock runs")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65_535)] = 8000,
+) -> None:
+    """Serve forecasts and margins of the champion over HTTP."""
+    import uvicorn
+
+    from features.clock import format_utc, parse_utc
+    from features.store import Store
+    from serving.api import create_app
+    from serving.predictor import Predictor
+
+    stopped_ns = parse_utc(as_of) if as_of else None
+    if model is None:
+        from training.tracking import Tracking, default_root
+
+        model = Tracking(tracking or default_root()).champion_folder()
+    predictor = Predictor(Store(store), model)
+    clock = f"stopped at {format_utc(stopped_ns)}" if stopped_ns is not None else "running"
+    console.print(f"model {predictor.model_id[:12]} for {predictor.instrument}, store {store}, clock {clock}")
+    console.print(f"http://{host}:{port}/docs")
+    uvicorn.run(
+        create_app(predictor, lambda: time.time_ns() if stopped_ns is None else stopped_ns),
+        host=host,
+        port=port,
+        log_level="warning",
+    )
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    """Progress bars on the terminal; plain lines of finished steps elsewhere."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        yield progress
+
+
+def _print_scores(result) -> None:  # type: ignore[no-untyped-def]
+    """The report's two tables on the terminal."""
+    from backtests.demo_report import margin_table, score_table
+
+    titles = (f"{result.instrument}: forecasts, t against log-HAR", "published margins, fractions of notional")
+    for title, block in zip(titles, (score_table(result.scores), margin_table(result)), strict=True):
+        table = Table(title=title, title_style="bold", header_style="dim")
+        for i, heading in enumerate(block.headings):
+            table.add_column(heading, justify="left" if i == 0 else "right", no_wrap=i > 0)
+        for i, row in enumerate(block.rows):
+            if i and i in block.groups:
+                table.add_section()
+            table.add_row(*(f"[bold cyan]{c.text}[/]" if c.best else c.text for c in row))
+        console.print(table)
+
+
+def main() -> None:
+    """Run the app; a fault of the data ends with exit code 2 and one line, not a traceback."""
+    try:
+        app()
+    except DataError as error:
+        Console(stderr=True).print(f"[red]error:[/] {error}", soft_wrap=True, highlight=False)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
