@@ -2,17 +2,28 @@
 
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from features.errors import DataError
+
+if TYPE_CHECKING:
+    from backtests.demo_plan import DemoResult
 
 app = typer.Typer(
     name="margincast",
@@ -33,15 +44,15 @@ OUT = Path("demo")
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the store, the model, the forecasts and the report.")] = OUT,
     bars: Annotated[
-        Optional[Path],
-        typer.Option(help="15-minute bars (.csv or .parquet: ts_ms, open, high, low, close, volume) instead of the sample."),
+        Path | None,
+        typer.Option(
+            help="15-minute bars (.csv or .parquet: ts_ms, open, high, low, close, volume) instead of the sample."
+        ),
     ] = None,
     symbol: Annotated[str, typer.Option(help="Name of the instrument in --bars.")] = "CUSTOM",
     test_from: Annotated[str, typer.Option(help="Training ends and the test begins here, UTC.")] = "2022-01-01",
     test_to: Annotated[str, typer.Option(help="The test ends here, UTC.")] = "2022-11-09T23:00",
-    tracking: Annotated[
-        Optional[Path], typer.Option(help="Folder of the MLflow store.", show_default="mlruns")
-    ] = None,
+    tracking: Annotated[Path | None, typer.Option(help="Folder of the MLflow store.", show_default="mlruns")] = None,
 ) -> None:
     """Run the main job on real data: features, training, comparison, margins, report."""
     from backtests.demo import run_demo
@@ -63,7 +74,8 @@ def demo(
         frame = SOURCES["bars"](bars)
         series = Series(venue="file", symbol=symbol, bar_s=bar_length_s(frame, str(bars)))
     with _bars() as progress:
-        def bar(step: str):  # type: ignore[no-untyped-def]
+
+        def bar(step: str) -> Callable[[int, int], None]:
             task = progress.add_task(step, total=None)
             return lambda done, total: progress.update(task, completed=done, total=total)
 
@@ -87,13 +99,13 @@ def demo(
 def serve(
     store: Annotated[Path, typer.Option(help="Store with the newest bars.", envvar="MARGINCAST_STORE")] = OUT / "store",
     model: Annotated[
-        Optional[Path], typer.Option(help="Model folder.", envvar="MARGINCAST_MODEL", show_default="the champion")
+        Path | None,
+        typer.Option(help="Model folder.", envvar="MARGINCAST_MODEL", show_default="the champion"),
     ] = None,
-    tracking: Annotated[
-        Optional[Path], typer.Option(help="Folder of the MLflow store.", show_default="mlruns")
-    ] = None,
+    tracking: Annotated[Path | None, typer.Option(help="Folder of the MLflow store.", show_default="mlruns")] = None,
     as_of: Annotated[
-        Optional[str], typer.Option(help="Stop the clock at this instant, UTC.", show_default="the clock runs")
+        str | None,
+        typer.Option(help="Stop the clock at this instant, UTC.", show_default="the clock runs"),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65_535)] = 8000,
@@ -126,25 +138,38 @@ def serve(
 @contextmanager
 def _bars() -> Iterator[Progress]:
     """Progress bars on the terminal; plain lines of finished steps elsewhere."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         yield progress
 
 
-def _print_scores(result) -> None:  # type: ignore[no-untyped-def]
-    """The report's two tables on the terminal."""
-    from backtests.demo_report import margin_table, score_table
+def _print_scores(result: "DemoResult") -> None:
+    """The scoreboard and the margins, narrow enough for eighty columns."""
+    from backtests.demo_tables import margin_table, score_table
 
-    titles = (f"{result.instrument}: forecasts, t against log-HAR", "published margins, fractions of notional")
-    for title, block in zip(titles, (score_table(result.scores), margin_table(result)), strict=True):
-        table = Table(title=title, title_style="bold", header_style="dim")
+    titles = (
+        f"{result.instrument}: forecasts of every full hour",
+        "published margins, % of notional",
+    )
+    for title, block in zip(titles, (score_table(result, short=True), margin_table(result, short=True)), strict=True):
+        table = Table(title=title, title_style="bold", header_style="dim", box=box.SIMPLE_HEAD, pad_edge=False)
         for i, heading in enumerate(block.headings):
-            table.add_column(heading, justify="left" if i == 0 else "right", no_wrap=i > 0)
+            table.add_column(heading, justify="left" if i == 0 else "right", no_wrap=True)
         for i, row in enumerate(block.rows):
-            if i and i in block.groups:
+            if i in block.groups:
                 table.add_section()
             table.add_row(*(f"[bold cyan]{c.text}[/]" if c.best else c.text for c in row))
         console.print(table)
+    console.print(
+        "t: Diebold-Mariano against log-HAR, below -2 is better beyond chance; hits should be 1 %",
+        style="dim",
+    )
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from backtests.scoreboard import score_all
 from backtests.walkforward import read_forecasts, walk_forward, write_forecasts
 from features.clock import DAY_NS, HOUR_NS, format_utc
 from features.errors import ShortHistoryError
-from features.files import code_hash, sha256_of, write_json
+from features.files import code_hash, sha256_of, write_json, write_text
 from features.pipeline import Panel, Progress, build_panel
 from features.store import Series, Store
 from models import FORECASTERS, artefact
 from models.base import Forecast, Forecaster
 from models.neural.forecaster import NeuralForecaster
+from serving.margin.requirement import require
 from serving.schedule import Schedule, publish
 from training.config import TrainingConfig
 from training.fit import CODE, train
@@ -32,7 +34,12 @@ Bar = Callable[[str], Progress]  # a progress bar for a named step
 
 
 def run_demo(
-    bars: pd.DataFrame, series: Series, out: Path, config: TrainingConfig, bar: Bar, plan: DemoPlan | None = None
+    bars: pd.DataFrame,
+    series: Series,
+    out: Path,
+    config: TrainingConfig,
+    bar: Bar,
+    plan: DemoPlan | None = None,
 ) -> DemoResult:
     """Run the main job on canonical bars; what did not change since the last run in ``out`` is re-used.
 
@@ -74,7 +81,8 @@ def run_demo(
 
 def _check_period(panel: Panel, plan: DemoPlan) -> None:
     """Refuse bars that leave nothing to train on or nothing to test on."""
-    known = f"{panel.instrument}: features from {format_utc(int(panel.origin_ns[0]))} to {format_utc(int(panel.origin_ns[-1]))}"
+    first, last = (format_utc(int(panel.origin_ns[i])) for i in (0, -1))
+    known = f"{panel.instrument}: features from {first} to {last}"
     training_days = (plan.forecast_from_ns - int(panel.origin_ns[0])) / DAY_NS
     if training_days < 90:
         raise ShortHistoryError(
@@ -89,10 +97,22 @@ def _check_period(panel: Panel, plan: DemoPlan) -> None:
 
 
 def _trained(
-    panel: Panel, plan: DemoPlan, config: TrainingConfig, out: Path, data_sha256: str, bar: Bar, re_used: list[str]
+    panel: Panel,
+    plan: DemoPlan,
+    config: TrainingConfig,
+    out: Path,
+    data_sha256: str,
+    bar: Bar,
+    re_used: list[str],
 ) -> Path:
     """Train on everything before the test, or find the artefact of the same inputs."""
-    inputs = [data_sha256, panel.spec.hash, plan.test_from_ns, config.model_dump(), code_hash(*CODE)]
+    inputs = [
+        data_sha256,
+        panel.spec.hash,
+        plan.test_from_ns,
+        config.model_dump(),
+        code_hash(*CODE),
+    ]
     folder = out / "models" / sha256_of(inputs)[:16]
     progress = bar("train the network")
     if folder.exists():
@@ -119,16 +139,20 @@ def _forecasts(
     period = [plan.forecast_from_ns, plan.test_to_ns, asdict(plan.calibration), panel.spec.hash]
     forecasts = {}
     for name, make in models.items():
-        inputs = [name, model_id if name == NETWORK else "", data_sha256, period, code_hash(*FORECAST_CODE)]
+        inputs = [
+            name,
+            model_id if name == NETWORK else "",
+            data_sha256,
+            period,
+            code_hash(*FORECAST_CODE),
+        ]
         path = out / "cache" / f"forecasts-{name}-{sha256_of(inputs)[:16]}.parquet"
         progress = bar(f"walk forward: {NAMES[name]}")
         if path.exists():
             re_used.append(name)
             progress(1, 1)
         else:
-            forecast = walk_forward(
-                make(), panel, plan.forecast_from_ns, plan.test_to_ns, plan.calibration, progress
-            )
+            forecast = walk_forward(make(), panel, plan.forecast_from_ns, plan.test_to_ns, plan.calibration, progress)
             write_forecasts({name: forecast}, panel.instrument, path)
         forecasts[name] = read_forecasts(path, name)
     return forecasts
@@ -154,6 +178,7 @@ def _write_outputs(
     write_forecasts(tested, result.instrument, result.out / "forecasts.parquet")
     progress(1, 3)
     write_json(result.out / "scores.json", scores_json(result))
+    write_text(result.out / "margin_schedule.csv", schedule_csv(schedule, panel.instrument, price))
     progress(2, 3)
     write_demo_report(result.report, result, tested, schedule, panel, price, plan)
     progress(3, 3)
@@ -167,3 +192,14 @@ def scores_json(result: DemoResult) -> dict[str, Any]:
         "scores": [s.to_json() for s in result.scores],
         "margins": [m.to_json() for m in result.margins],
     }
+
+
+def schedule_csv(schedule: Schedule, instrument: str, price: np.ndarray) -> str:
+    """Margin of one unit of the underlying at each origin, USD, as the endpoint would have required it."""
+    lines = ["origin,mark_price," + ",".join(f"{kind}_{side}_usd" for side in schedule.sides for kind in ("im", "mm"))]
+    for row, origin_ns in enumerate(schedule.origin_ns):
+        mark = Decimal(repr(float(price[row])))
+        margins = [require(instrument, Decimal(1), mark, side.rates(row)) for side in schedule.sides.values()]
+        money = [str(usd) for m in margins for usd in (m.initial_usd, m.maintenance_usd)]
+        lines.append(",".join([format_utc(int(origin_ns)), str(mark), *money]))
+    return "\n".join(lines) + "\n"

@@ -1,67 +1,19 @@
 """The main job's page: which table and picture stands where, and how to read it."""
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from backtests import plots
 from backtests.demo_plan import BASELINE, NAMES, NETWORK, DemoPlan, DemoResult
+from backtests.demo_tables import margin_table, score_table
 from backtests.margin import realised_loss
-from backtests.report import Cell, Section, TableBlock, write_report
-from backtests.scoreboard import Score, reliability
+from backtests.report import Section, write_report
+from backtests.scoreboard import reliability
 from features.clock import HOUR_S, format_utc, parse_utc
 from features.pipeline import Panel
 from models.base import LEVELS, Forecast
 from serving.schedule import SIDES, Schedule
-
-# heading, figure of a score, format, smaller is better
-COLUMNS: tuple[tuple[str, Callable[[Score], float], str, bool], ...] = (
-    ("QLIKE", lambda s: s.qlike, ".4f", True),
-    ("net of floor", lambda s: s.qlike_net, ".4f", True),
-    ("t", lambda s: s.qlike_t, "+.1f", False),
-    ("RV/f", lambda s: s.realised_over_forecast, ".2f", False),
-    ("tail pinball, bp", lambda s: s.pinball_tail_bp, ".2f", True),
-    ("CRPS, bp", lambda s: s.crps_bp, ".2f", True),
-    ("FZ0 tail", lambda s: s.fz0_tail, ".4f", True),
-    ("t", lambda s: s.fz0_t, "+.1f", False),
-    ("hits 1 %", lambda s: s.hit_low, ".2f", False),
-    ("p", lambda s: s.kupiec_low, ".2f", False),
-    ("hits 99 %", lambda s: s.hit_high, ".2f", False),
-    ("p", lambda s: s.kupiec_high, ".2f", False),
-)
-
-
-def score_table(scores: Sequence[Score]) -> TableBlock:
-    """All models by horizon; the best of each loss is marked."""
-    rows, groups = [], set()
-    for horizon_s in dict.fromkeys(s.horizon_s for s in scores):
-        groups.add(len(rows))
-        peers = [s for s in scores if s.horizon_s == horizon_s]
-        for score in peers:
-            cells = [Cell(f"{horizon_s // HOUR_S} h  {NAMES[score.model]}")]
-            for _, figure, form, is_loss in COLUMNS:
-                best = is_loss and figure(score) == min(map(figure, peers))
-                own_t = form == "+.1f" and score.model == BASELINE
-                cells.append(Cell("" if own_t else format(figure(score), form), best))
-            rows.append(cells)
-    return TableBlock(["horizon, model", *(heading for heading, *_ in COLUMNS)], rows, frozenset(groups))
-
-
-def margin_table(result: DemoResult) -> TableBlock:
-    """Published margins of every model under the one policy."""
-    headings = ["side, model", "windows", "breaches", "worst excess, %", "mean IM, %", "mean MM, %", "peak / trough", "largest 24 h rise"]
-    rows, groups = [], set()
-    for side in SIDES:
-        groups.add(len(rows))
-        for m in (m for m in result.margins if m.side == side):
-            texts = [
-                f"{side}  {NAMES[m.model]}", f"{m.n}", f"{m.breaches}", f"{100 * m.worst_shortfall_frac:.2f}",
-                f"{100 * m.mean_initial_frac:.2f}", f"{100 * m.mean_maintenance_frac:.2f}",
-                f"{m.peak_to_trough:.2f}", f"{m.largest_daily_rise:.2f}",
-            ]  # fmt: skip
-            rows.append([Cell(text) for text in texts])
-    return TableBlock(headings, rows, frozenset(groups))
 
 
 def write_demo_report(
@@ -90,7 +42,7 @@ def write_demo_report(
             "net of floor is QLIKE less that of a perfect forecast; t compares with log-HAR by Diebold-Mariano on "
             "daily means (below -2 is better beyond chance); hits should be 1.00 %, p is Kupiec's over "
             "non-overlapping windows.",
-            [score_table(result.scores)],
+            [score_table(result)],
         ),
         Section(
             f"The network's {mpor_h} h forecast and what came",
@@ -110,24 +62,26 @@ def write_demo_report(
             [
                 plots.reliability(
                     {n: [reliability(f, panel, k) for k in range(len(f.horizons_s))] for n, f in tested.items()},
-                    LEVELS, network.horizons_s, NAMES,
+                    LEVELS,
+                    network.horizons_s,
+                    NAMES,
                 )
-            ],  # fmt: skip
+            ],
         ),
     ]
     margin_blocks = [plots.crash_margins(falls, schedule, price, losses, mpor_h)] if falls else []
     sections += [
         Section(
             "Margin of a 1 BTC perpetual through the falls" if falls else "Margin",
-            f"Published initial (IM, period of risk {mpor_h} h) and maintenance margin (MM) of the network, and the loss "
-            "that a position opened at each hour made over the period of risk. A red area above a solid line would be "
-            "a loss beyond the margin.",
+            f"Published initial (IM, period of risk {mpor_h} h) and maintenance margin (MM) of the network, and the "
+            "loss that a position opened at each hour made over the period of risk. A red area above a solid line "
+            "would be a loss beyond the margin.",
             [*margin_blocks, margin_table(result)],
         ),
         Section(
             "What the initial margin is made of",
-            "Parts of the published rate: the forecast loss, the weight of stressed days, the floor, the buffer that is "
-            "used up as the forecast rises, and the limiter that lets the rate fall by a tenth a day at most.",
+            "Parts of the published rate: the forecast loss, the weight of stressed days, the floor, the buffer that "
+            "is used up as the forecast rises, and the limiter that lets the rate fall by a tenth a day at most.",
             [plots.margin_parts(schedule, side, losses[side]) for side in SIDES],
         ),
     ]
@@ -138,7 +92,8 @@ def write_demo_report(
         f"{len(network.origin_ns)} hourly origins, none of which the network was trained on.",
         _tiles(result),
         sections,
-        f"model {result.model_id} · margin policy {plan.policy.hash} · numbers in scores.json, forecasts in forecasts.parquet",
+        f"model {result.model_id} · margin policy {plan.policy.hash} · "
+        "numbers in scores.json, forecasts in forecasts.parquet",
     )
 
 
@@ -148,6 +103,11 @@ def _tiles(result: DemoResult) -> list[tuple[str, str]]:
     by_key = {(s.model, s.horizon_s): s for s in result.scores}
     for horizon_s in dict.fromkeys(s.horizon_s for s in result.scores):
         gain = 1 - by_key[NETWORK, horizon_s].qlike / by_key[BASELINE, horizon_s].qlike
-        tiles.append((f"QLIKE of the network against log-HAR, {horizon_s // HOUR_S} h", f"{-100 * gain:+.1f} %"))
+        tiles.append(
+            (
+                f"{horizon_s // HOUR_S} h QLIKE against log-HAR (less is better)",
+                f"{-100 * gain:+.1f} %",
+            )
+        )
     breaches = sum(m.breaches for m in result.margins if m.model == NETWORK)
     return [*tiles, ("losses beyond the initial margin, both sides", str(breaches))]

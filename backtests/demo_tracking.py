@@ -24,14 +24,22 @@ def track(result: DemoResult, plan: DemoPlan, config: TrainingConfig, tracking: 
     provenance = read_card(result.model_folder)["provenance"]
     params = config.model_dump() | asdict(plan.policy) | asdict(plan.calibration)
     params |= {k: provenance[k] for k in ("instrument", "trained_from", "trained_until", "data_sha256", "code_sha256")}
-    params |= {"model_id": result.model_id, "feature_spec_sha256": plan.spec.hash, "network": NETWORK}
+    params |= {
+        "model_id": result.model_id,
+        "feature_spec_sha256": plan.spec.hash,
+        "network": NETWORK,
+    }
     record = RunRecord(
         key=result.key,
         name=f"demo {result.instrument}",
         params=params,
         metrics=metrics,
         series={f"epoch/{name}": values for name, values in epochs.items()},
-        files={"model": result.model_folder, "report": result.report, "scores": result.out / "scores.json"},
+        files={
+            "model": result.model_folder,
+            "report": result.report,
+            "scores": result.out / "scores.json",
+        },
         time_ms=now_ms,
     )
     run_id = tracking.log(record)

@@ -16,14 +16,33 @@ FloatArray = NDArray[np.float64]
 
 INK, GRID, HIT = "#1b2a3a", "#e6ebf1", "#d1343c"
 COLOURS = ("#1765c1", "#e08a1e", "#4b9b6e", "#8a63b8", "#7a8794")
-BANDS = ((0, 10, "rgba(23,101,193,.12)", "99 %"), (2, 8, "rgba(23,101,193,.20)", "95 %"),
-         (4, 6, "rgba(23,101,193,.38)", "50 %"))  # fmt: skip
-PART_COLOURS = {"forecast": "#1765c1", "stress": "#e08a1e", "floor": "#8a63b8", "buffer": "#f0c36d", "limiter": "#b8c4d0"}
+BANDS = (
+    (0, 10, "rgba(23,101,193,.12)", "99 %"),
+    (2, 8, "rgba(23,101,193,.20)", "95 %"),
+    (4, 6, "rgba(23,101,193,.38)", "50 %"),
+)
+SIDE_COLOURS = {
+    "long": (COLOURS[0], "rgba(209,52,60,.55)"),
+    "short": (COLOURS[1], "rgba(224,138,30,.45)"),
+}
+PART_COLOURS = {
+    "forecast": "#1765c1",
+    "stress": "#e08a1e",
+    "floor": "#8a63b8",
+    "buffer": "#f0c36d",
+    "limiter": "#b8c4d0",
+}
 
 
-def times(ts_ns: NDArray[np.int64]) -> NDArray[np.datetime64]:
-    """Instants as plotly wants them."""
-    return ts_ns.astype("datetime64[ns]")
+def hourly(origin_ns: NDArray[np.int64]) -> dict[str, int]:
+    """Time axis of consecutive origins: start and step in milliseconds, a hundredth of the bytes of stamps."""
+    start_ms = int(origin_ns[0]) // 1_000_000
+    return {"x0": start_ms, "dx": (int(origin_ns[1]) - int(origin_ns[0])) // 1_000_000}
+
+
+def light(values: FloatArray) -> NDArray[np.float32]:
+    """Half the bytes, and more digits than a screen shows."""
+    return np.asarray(values, dtype=np.float32)
 
 
 def _styled(figure: go.Figure, height: int) -> go.Figure:
@@ -43,26 +62,23 @@ def _styled(figure: go.Figure, height: int) -> go.Figure:
 
 def fan(forecast: Forecast, log_return: FloatArray, h: int) -> go.Figure:
     """Quantile bands of one horizon, the returns that came, and those outside 1 % to 99 % in red."""
-    x, q = times(forecast.origin_ns), 100 * forecast.quantiles[:, h]
-    y = 100 * log_return
+    x, q = hourly(forecast.origin_ns), light(100 * forecast.quantiles[:, h])
+    y = light(100 * log_return)
     figure = go.Figure()
     for low, high, colour, name in BANDS:
-        figure.add_scatter(x=x, y=q[:, low], mode="lines", line_width=0, showlegend=False, hoverinfo="skip")
-        figure.add_scatter(
-            x=x, y=q[:, high], mode="lines", line_width=0, fill="tonexty", fillcolor=colour, name=f"{name} band",
-            hoverinfo="skip",
-        )  # fmt: skip
+        edge = {"mode": "lines", "line_width": 0, "hoverinfo": "skip", **x}
+        figure.add_scatter(y=q[:, low], showlegend=False, **edge)
+        figure.add_scatter(y=q[:, high], fill="tonexty", fillcolor=colour, name=f"{name} band", **edge)
     outside = (y < q[:, 1]) | (y > q[:, 9])
     hours = forecast.horizons_s[h] // HOUR_S
-    figure.add_scatter(
-        x=x[~outside], y=y[~outside], mode="markers", marker={"size": 2.2, "color": "#5b6b7b"},
-        name=f"return over the next {hours} h",
-    )  # fmt: skip
-    figure.add_scatter(
-        x=x[outside], y=y[outside], mode="markers", marker={"size": 5, "color": HIT}, name="outside 1 % to 99 %"
-    )
+    for kept, size, colour, name in (
+        (~outside, 2.2, "#5b6b7b", f"return over the next {hours} h"),
+        (outside, 5, HIT, "outside 1 % to 99 %"),
+    ):
+        dots = np.where(kept, y, np.float32(np.nan))
+        figure.add_scatter(y=dots, mode="markers", marker={"size": size, "color": colour}, name=name, **x)
     figure.update_yaxes(title=f"{hours} h log return, %")
-    figure.update_xaxes(rangeslider_visible=False)
+    figure.update_xaxes(type="date")
     return _styled(figure, 430)
 
 
@@ -70,19 +86,29 @@ def cumulative_hits(
     forecasts: Mapping[str, Forecast], log_return: FloatArray, h: int, names: Mapping[str, str]
 ) -> go.Figure:
     """Hits so far less hits expected so far, at 1 % and at 99 %, a line a model."""
-    figure = make_subplots(1, 2, subplot_titles=["below the 1 % quantile", "above the 99 % quantile"], shared_yaxes=True)
+    figure = make_subplots(
+        1,
+        2,
+        subplot_titles=["below the 1 % quantile", "above the 99 % quantile"],
+        shared_yaxes=True,
+    )
     known = np.isfinite(log_return)
     for i, (name, forecast) in enumerate(forecasts.items()):
-        x = times(forecast.origin_ns[known])
-        below = log_return[known] < forecast.quantiles[known, h, 1]
-        above = log_return[known] > forecast.quantiles[known, h, 9]
+        below = log_return < forecast.quantiles[:, h, 1]  # an unknown return is no hit
+        above = log_return > forecast.quantiles[:, h, 9]
         for column, hits in ((1, below), (2, above)):
-            surplus = np.cumsum(hits - 0.01)
             figure.add_scatter(
-                x=x, y=surplus, name=names[name], legendgroup=name, showlegend=column == 1,
-                line={"color": COLOURS[i], "width": 2.4 if i == 0 else 1.5}, row=1, col=column,
-            )  # fmt: skip
+                y=light(np.cumsum(hits - 0.01 * known)),
+                name=names[name],
+                legendgroup=name,
+                showlegend=column == 1,
+                line={"color": COLOURS[i], "width": 2.4 if i == 0 else 1.5},
+                row=1,
+                col=column,
+                **hourly(forecast.origin_ns),
+            )
     figure.update_yaxes(title="hits less expected", col=1)
+    figure.update_xaxes(type="date")
     return _styled(figure, 340)
 
 
@@ -95,50 +121,93 @@ def crash_margins(
 ) -> go.Figure:
     """A column a fall: the price above, published margins and realised losses of one unit below, USD."""
     figure = make_subplots(
-        2, len(falls), subplot_titles=list(falls), row_heights=[0.3, 0.7], vertical_spacing=0.06,
-        horizontal_spacing=0.06, shared_xaxes=True,
-    )  # fmt: skip
+        2,
+        len(falls),
+        subplot_titles=list(falls),
+        row_heights=[0.3, 0.7],
+        vertical_spacing=0.06,
+        horizontal_spacing=0.06,
+        shared_xaxes=True,
+    )
     for column, (start_ns, stop_ns) in enumerate(falls.values(), start=1):
-        kept = (schedule.origin_ns >= start_ns) & (schedule.origin_ns <= stop_ns)
-        x, mark = times(schedule.origin_ns[kept]), price[kept]
-        first = column == 1
-        figure.add_scatter(x=x, y=mark, line={"color": INK, "width": 1.6}, name="price", showlegend=False, row=1, col=column)
-        for side, colour, loss_colour in (("long", COLOURS[0], "rgba(209,52,60,.55)"), ("short", COLOURS[1], "rgba(224,138,30,.45)")):
-            rates = schedule.sides[side]
-            for rate, dash, word in ((rates.initial_frac, "solid", "IM"), (rates.maintenance_frac, "dot", "MM")):
-                figure.add_scatter(
-                    x=x, y=rate[kept] * mark, line={"color": colour, "dash": dash, "width": 2}, name=f"{word} {side}",
-                    showlegend=first, row=2, col=column,
-                )  # fmt: skip
-            figure.add_scatter(
-                x=x, y=np.maximum(losses[side][kept] * mark, 0), mode="lines", line_width=0, fill="tozeroy",
-                fillcolor=loss_colour, name=f"loss of a {side} over the next {mpor_h} h", showlegend=first, row=2, col=column,
-            )  # fmt: skip
+        kept = np.flatnonzero((schedule.origin_ns >= start_ns) & (schedule.origin_ns <= stop_ns))
+        place = {"row": 2, "col": column, **hourly(schedule.origin_ns[kept])}
+        figure.add_scatter(
+            y=light(price[kept]),
+            line={"color": INK, "width": 1.6},
+            name="price",
+            showlegend=False,
+            **place | {"row": 1},
+        )
+        for side in losses:
+            _add_side(figure, schedule, side, kept, price[kept], losses[side][kept], mpor_h, place)
     figure.update_yaxes(title="price, USD", row=1, col=1)
     figure.update_yaxes(title="USD per 1 BTC", row=2, col=1)
     figure.update_yaxes(rangemode="tozero", row=2)
+    figure.update_xaxes(type="date")
     return _styled(figure, 560)
+
+
+def _add_side(
+    figure: go.Figure,
+    schedule: Schedule,
+    side: str,
+    kept: NDArray[np.int64],
+    mark: FloatArray,
+    loss: FloatArray,
+    mpor_h: int,
+    place: dict[str, int],
+) -> None:
+    """Margins and losses of one side in one column."""
+    colour, loss_colour = SIDE_COLOURS[side]
+    rates = schedule.sides[side]
+    first = place["col"] == 1
+    for rate, dash, word in (
+        (rates.initial_frac, "solid", "IM"),
+        (rates.maintenance_frac, "dot", "MM"),
+    ):
+        line = {"color": colour, "dash": dash, "width": 2}
+        figure.add_scatter(y=light(rate[kept] * mark), line=line, name=f"{word} {side}", showlegend=first, **place)
+    figure.add_scatter(
+        y=light(np.maximum(loss * mark, 0)),
+        mode="lines",
+        line_width=0,
+        fill="tozeroy",
+        fillcolor=loss_colour,
+        name=f"loss of a {side} over the next {mpor_h} h",
+        showlegend=first,
+        **place,
+    )
 
 
 def margin_parts(schedule: Schedule, side: str, loss: FloatArray) -> go.Figure:
     """What the initial margin rate is made of, stacked, and the losses that came."""
     scan = schedule.sides[side].initial
-    x = times(schedule.origin_ns)
+    x = hourly(schedule.origin_ns)
     figure = go.Figure()
     for part in PARTS:
         figure.add_scatter(
-            x=x, y=100 * getattr(scan, part), stackgroup="parts", mode="lines", line_width=0,
-            fillcolor=PART_COLOURS[part], name=part,
-        )  # fmt: skip
+            y=light(100 * getattr(scan, part)),
+            stackgroup="parts",
+            mode="lines",
+            line_width=0,
+            fillcolor=PART_COLOURS[part],
+            name=part,
+            **x,
+        )
     figure.add_scatter(
-        x=x, y=100 * np.maximum(loss, 0), mode="lines", line={"color": HIT, "width": 1}, name="realised loss"
+        y=light(100 * np.maximum(loss, 0)), mode="lines", line={"color": HIT, "width": 1.2}, name="realised loss", **x
     )
     figure.update_yaxes(title=f"{side}, % of notional", rangemode="tozero")
+    figure.update_xaxes(type="date")
     return _styled(figure, 380)
 
 
 def reliability(
-    shares: Mapping[str, list[FloatArray]], levels: tuple[float, ...], horizons_s: tuple[int, ...], names: Mapping[str, str]
+    shares: Mapping[str, list[FloatArray]],
+    levels: tuple[float, ...],
+    horizons_s: tuple[int, ...],
+    names: Mapping[str, str],
 ) -> go.Figure:
     """Observed less nominal share below each quantile, a panel a horizon, a line a model."""
     titles = [f"{h // HOUR_S} h" for h in horizons_s]
@@ -147,9 +216,15 @@ def reliability(
     for i, (name, by_horizon) in enumerate(shares.items()):
         for column, share in enumerate(by_horizon, start=1):
             figure.add_scatter(
-                x=x, y=100 * (share - np.array(levels)), name=names[name], legendgroup=name, showlegend=column == 1,
-                line={"color": COLOURS[i], "width": 2.4 if i == 0 else 1.5}, row=1, col=column,
-            )  # fmt: skip
+                x=x,
+                y=100 * (share - np.array(levels)),
+                name=names[name],
+                legendgroup=name,
+                showlegend=column == 1,
+                line={"color": COLOURS[i], "width": 2.4 if i == 0 else 1.5},
+                row=1,
+                col=column,
+            )
     figure.update_xaxes(type="category", tickangle=-60)
     figure.update_yaxes(title="observed less nominal, points", col=1)
     figure = _styled(figure, 360)

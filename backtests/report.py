@@ -21,8 +21,8 @@ section{background:#fff;border:1px solid #e1e7ee;border-radius:10px;padding:20px
 .tile{background:#fff;border:1px solid #e1e7ee;border-radius:10px;padding:14px 16px}
 .tile b{display:block;font-size:24px}.tile span{color:#52667a;font-size:14px}
 .wide{overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
-th,td{padding:5px 10px;text-align:right;border-bottom:1px solid #e9eef3;white-space:nowrap}
+table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}
+th,td{padding:5px 7px;text-align:right;border-bottom:1px solid #e9eef3;white-space:nowrap}
 th{color:#52667a;font-weight:600}th:first-child,td:first-child{text-align:left}
 tr.group td{border-top:2px solid #c9d3de}.best{font-weight:700;color:#1765c1}
 footer{color:#52667a;font-size:13px;word-break:break-all}
@@ -69,13 +69,22 @@ def table_html(table: TableBlock) -> str:
 def _block_html(block: TableBlock | go.Figure, name: str) -> str:
     if isinstance(block, TableBlock):
         return table_html(block)
-    settings = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
+    settings = {
+        "displaylogo": False,
+        "responsive": True,
+        "modeBarButtonsToRemove": ["select2d", "lasso2d"],
+    }
     html: str = block.to_html(full_html=False, include_plotlyjs=False, config=settings, div_id=name)
     return html
 
 
 def write_report(
-    path: Path, title: str, lead: str, tiles: Sequence[tuple[str, str]], sections: Sequence[Section], footer: str
+    path: Path,
+    title: str,
+    lead: str,
+    tiles: Sequence[tuple[str, str]],
+    sections: Sequence[Section],
+    footer: str,
 ) -> None:
     """Write the page whole."""
     cards = "".join(f'<div class="tile"><b>{escape(v)}</b><span>{escape(k)}</span></div>' for k, v in tiles)

@@ -88,7 +88,8 @@ class _Windows:
         self.shortfall = forecast.shortfall[known, h]
 
     def quantile(self, level: float) -> FloatArray:
-        return self.quantiles[:, self.levels.index(level)]
+        column: FloatArray = self.quantiles[:, self.levels.index(level)]
+        return column
 
     def qlike(self) -> FloatArray:
         loss: FloatArray = qlike(self.realised, self.variance)
@@ -100,8 +101,8 @@ class _Windows:
             low, high = self.levels.index(level), self.levels.index(1 - level)
             losses.append(fz0(self.log_return, self.quantiles[:, low], self.shortfall[:, low], level))
             losses.append(fz0(-self.log_return, -self.quantiles[:, high], -self.shortfall[:, high], level))
-        loss: FloatArray = np.mean(losses, axis=0)
-        return loss
+        mean: FloatArray = np.mean(losses, axis=0)
+        return mean
 
     def pinball(self) -> float:
         return float(np.mean([pinball(self.log_return, self.quantile(p), p).mean() for p in TAIL_LEVELS]))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -87,9 +88,7 @@ def horizon_index(horizons_s: tuple[int, ...], horizon_s: int) -> int:
     return horizons_s.index(horizon_s)
 
 
-def compute_panel(
-    bars: pd.DataFrame, instrument: str, spec: FeatureSpec, progress: Progress = no_progress
-) -> Panel:
+def compute_panel(bars: pd.DataFrame, instrument: str, spec: FeatureSpec, progress: Progress = no_progress) -> Panel:
     """Compute every feature and target of a spec at every origin that the bars allow.
 
     Raises
@@ -144,7 +143,7 @@ ARRAYS = ("origin_ns", "values", "realised_variance", "log_return")
 
 
 def _save(panel: Panel, folder: Path) -> None:
-    arrays = {"origin_ns": panel.origin_ns, "values": panel.values}
+    arrays: dict[str, NDArray[Any]] = {"origin_ns": panel.origin_ns, "values": panel.values}  # noqa: PD011 - a Panel, no pandas
     arrays |= {name: getattr(panel.targets, name) for name in ARRAYS[2:]}
     with written_whole(folder) as scratch:
         scratch.mkdir()

@@ -62,7 +62,13 @@ def check_bars(frame: pd.DataFrame, where: str) -> None:
     check_time(frame["ts_ns"].to_numpy(), where)
     for column in PRICES:
         price = frame[column].to_numpy()
-        _refuse(~(np.isfinite(price) & (price > 0)), frame, column, "prices are finite and positive", where)
+        _refuse(
+            ~(np.isfinite(price) & (price > 0)),
+            frame,
+            column,
+            "prices are finite and positive",
+            where,
+        )
     volume = frame["volume"].to_numpy()
     _refuse(~(np.isfinite(volume) & (volume >= 0)), frame, "volume", "volume is finite and >= 0", where)
     body = frame[["open", "close"]].to_numpy()
@@ -124,9 +130,11 @@ def _numbers(column: pd.Series, dtype: str, where: str) -> pd.Series:
     if bad.any():
         row = int(bad.to_numpy().argmax())
         raise SchemaError(
-            f"{where}: row {row}: column {column.name} holds {column.iloc[row]!r}, which is not a number; correct the row"
+            f"{where}: row {row}: column {column.name} holds {column.iloc[row]!r}, which is not a number; "
+            "correct the row"
         )
-    return numeric.astype(dtype)
+    cast: pd.Series = numeric.astype(np.dtype(dtype))
+    return cast
 
 
 def bar_length_s(frame: pd.DataFrame, where: str) -> int:

@@ -1,6 +1,7 @@
 """What a model sees: names, look-backs, origins and horizons, frozen and hashed."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from features.clock import HOUR_S
 from features.errors import SettingError
@@ -41,6 +42,12 @@ class FeatureSpec:
                     f"{step_s} s is no positive multiple of the bar ({self.bar_s} s) and the origin step "
                     f"({self.origin_step_s} s); choose horizons that both divide"
                 )
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "FeatureSpec":
+        """Read back from JSON, which has lists where a spec has tuples."""
+        lists = {name: tuple(value[name]) for name in ("horizons_s", "features")}
+        return cls(**value | lists)
 
     @property
     def hash(self) -> str:

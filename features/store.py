@@ -117,7 +117,7 @@ class Store:
         path = self.root / series.folder / name
         if not path.exists():
             raise FormatError(f"{path}: the manifest names this file but it is gone; import the data again")
-        part = pq.read_table(path, partitioning=None).to_pandas()
+        part: pd.DataFrame = pq.read_table(path, partitioning=None).to_pandas()
         if len(part) != entry["rows"]:
             raise FormatError(f"{path}: {len(part)} rows, manifest says {entry['rows']}; import the data again")
         return part

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import torch
 from safetensors import SafetensorError
 
 from features.errors import FormatError, MissingFileError
@@ -91,14 +90,4 @@ def load(folder: Path) -> NeuralForecaster:
         net.load_state_dict(safetensors.torch.load_file(weights))
     except (SafetensorError, RuntimeError) as error:
         raise FormatError(f"{weights}: does not fit the network ({error}); train again") from error
-    return NeuralForecaster(net.eval(), LogHar.from_json(card["anchor"]), spec_from_json(card["spec"]))
-
-
-def spec_from_json(value: dict[str, Any]) -> FeatureSpec:
-    """Feature spec of a model card (JSON has lists where the spec has tuples)."""
-    return FeatureSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in value.items()})
-
-
-def parameters_of(net: torch.nn.Module) -> int:
-    """Number of trained numbers."""
-    return sum(p.numel() for p in net.parameters())
+    return NeuralForecaster(net.eval(), LogHar.from_json(card["anchor"]), FeatureSpec.from_json(card["spec"]))

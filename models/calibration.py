@@ -70,9 +70,7 @@ def calibrate(raw: Forecast, panel: Panel, settings: Calibration, first_row: int
     return Forecast(raw.origin_ns, raw.horizons_s, variance, raw.levels, quantiles, shortfall).rows(first_row)
 
 
-def online_bias(
-    variance: FloatArray, realised: FloatArray, ahead_rows: int, settings: Calibration
-) -> FloatArray:
+def online_bias(variance: FloatArray, realised: FloatArray, ahead_rows: int, settings: Calibration) -> FloatArray:
     r"""Factor by which realised variance exceeded its forecasts of late, shape (n,).
 
     .. math:: b_t = \frac{m + \sum_s RV_s / f_s}{m + \#s}, \qquad t - K < s + h \le t

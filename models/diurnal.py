@@ -15,9 +15,9 @@ WEEK_HOURS = 168
 
 @dataclass(frozen=True, slots=True)
 class Diurnal:
-    """Relative variance of each hour of the week, mean 1, shape (168,); hour 0 is Thursday 00:00 UTC.
+    r"""Relative variance of each hour of the week, mean 1, shape (168,); hour 0 is Thursday 00:00 UTC.
 
-    .. math:: w_k = c \\, e^{a_{hour(k)} + b_{day(k)}}
+    .. math:: w_k = c \, e^{a_{hour(k)} + b_{day(k)}}
 
     with a and b the mean logs of the hour's realised variance over the week's before it.
     """

@@ -1,8 +1,9 @@
-"""Quantiles and expected shortfalls of a few shapes: normal, generalised Pareto, and what lies between."""
+"""Quantiles and expected shortfalls of the shapes that classical models start from, variance one."""
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
+from scipy.stats import t
 
 FloatArray = NDArray[np.float64]
 
@@ -31,13 +32,12 @@ def normal_shortfall(levels: tuple[float, ...]) -> FloatArray:
     """
     level = np.array(levels)
     density = np.exp(-0.5 * np.square(ndtri(level))) / np.sqrt(2 * np.pi)
-    return np.where(level > 0.5, density / (1 - level), -density / level)
+    shortfall: FloatArray = np.where(level > 0.5, density / (1 - level), -density / level)
+    return shortfall
 
 
-def student_t_tail(level: float, degrees: float) -> tuple[float, float]:
-    r"""Quantile and mean below it of Student's t scaled to variance one.
-
-    .. math:: ES_p = -\frac{g(t_p)}{p} \frac{\nu + t_p^2}{\nu - 1} \sqrt{\frac{\nu - 2}{\nu}}
+def student_t_quantiles(levels: tuple[float, ...], degrees: float) -> FloatArray:
+    """Quantiles of Student's t scaled to variance one, shape (q,).
 
     Raises
     ------
@@ -46,14 +46,28 @@ def student_t_tail(level: float, degrees: float) -> tuple[float, float]:
 
     Examples
     --------
-    >>> [round(x, 6) for x in student_t_tail(0.01, 5.0)]
-    [-2.606464, -3.448837]
+    >>> student_t_quantiles((0.01,), 5.0).round(6)
+    array([-2.606464])
     """
-    from scipy.stats import t  # slow to import, and needed only here
-
     if degrees <= 2:
         raise ValueError(f"Student's t with {degrees} degrees of freedom has no variance; use more than 2")
-    raw = t.ppf(level, degrees)
+    quantiles: FloatArray = t.ppf(np.array(levels), degrees) * np.sqrt((degrees - 2) / degrees)
+    return quantiles
+
+
+def student_t_shortfall(levels: tuple[float, ...], degrees: float) -> FloatArray:
+    r"""Mean of Student's t, scaled to variance one, beyond its quantiles, outwards, shape (q,).
+
+    .. math:: ES_p = \mp \frac{g(t_p)}{\min(p, 1-p)} \frac{\nu + t_p^2}{\nu - 1} \sqrt{\frac{\nu - 2}{\nu}}
+
+    Examples
+    --------
+    >>> student_t_shortfall((0.01, 0.99), 5.0).round(6)
+    array([-3.448837,  3.448837])
+    """
+    level = np.array(levels)
     scale = np.sqrt((degrees - 2) / degrees)
-    shortfall = -t.pdf(raw, degrees) / level * (degrees + raw**2) / (degrees - 1)
-    return float(raw * scale), float(shortfall * scale)
+    raw = student_t_quantiles(levels, degrees) / scale
+    size = t.pdf(raw, degrees) * (degrees + raw**2) / (degrees - 1) * scale
+    shortfall: FloatArray = np.where(level > 0.5, size / (1 - level), -size / level)
+    return shortfall

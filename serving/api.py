@@ -50,7 +50,12 @@ def create_app(predictor: Predictor, now_ns: Callable[[], int]) -> FastAPI:
         published = predictor.at(predictor.instrument, now_ns())
         return {"status": "ready", "origin": format_utc(published.origin_ns)}
 
-    @app.get("/v1/forecast/{instrument}", tags=["forecast"], summary="Newest forecast", responses=PROBLEMS)
+    @app.get(
+        "/v1/forecast/{instrument}",
+        tags=["forecast"],
+        summary="Newest forecast",
+        responses=PROBLEMS,
+    )
     def forecast(instrument: str, horizon_s: int | None = None) -> ForecastAnswer:
         return forecast_answer(predictor.at(instrument, now_ns()), predictor.model_id, horizon_s)
 
@@ -89,7 +94,12 @@ def margin_answer(predictor: Predictor, body: MarginRequest, now_ns: int) -> Mar
     quantities = net([Position(p.instrument, p.quantity) for p in body.positions])
     published = {instrument: predictor.at(instrument, now_ns) for instrument in quantities}
     margins = [
-        require(name, quantity, published[name].mark_price, published[name].rates["long" if quantity > 0 else "short"])
+        require(
+            name,
+            quantity,
+            published[name].mark_price,
+            published[name].rates["long" if quantity > 0 else "short"],
+        )
         for name, quantity in quantities.items()
     ]
     return MarginAnswer(
@@ -140,4 +150,8 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unforeseen(_request: Request, error: Exception) -> JSONResponse:
-        return problem(500, "InternalError", f"{type(error).__name__}: no margin was computed; see the server's log")
+        return problem(
+            500,
+            "InternalError",
+            f"{type(error).__name__}: no margin was computed; see the server's log",
+        )

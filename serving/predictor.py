@@ -98,7 +98,9 @@ class Predictor:
     def _compute(self, series: Series, now_ns: int) -> Published:
         spec, instrument = self.forecaster.spec, series.symbol
         if series.bar_s != spec.bar_s:
-            raise SettingError(f"{instrument}: the store has {series.bar_s} s bars, the model needs {spec.bar_s} s bars")
+            raise SettingError(
+                f"{instrument}: the store has {series.bar_s} s bars, the model needs {spec.bar_s} s bars"
+            )
         bars = self.store.scan(series, until_ns=now_ns)
         if bars.empty:
             raise StaleDataError(f"{instrument}: no bar had closed by {format_utc(now_ns)}; import data of that time")

@@ -79,7 +79,8 @@ def publish(forecast: Forecast, panel: Panel, policy: MarginPolicy, first_row: i
             raw = loss_forecast(forecast, horizon_s, side, policy)
             whole = scan(raw, _history(forecast.origin_ns, panel, horizon_s, side, policy), policy)
             scans.append(Scan(*(getattr(whole, name)[kept] for name in PARTS)))
-        sides[side] = SideSchedule(*scans, policy.liquidation_cost_frac)
+        initial, maintenance = scans
+        sides[side] = SideSchedule(initial, maintenance, policy.liquidation_cost_frac)
     return Schedule(forecast.origin_ns[kept], sides)
 
 
@@ -109,9 +110,7 @@ def loss_frac(log_return: FloatArray, side: str) -> FloatArray:
     return -change if side == "long" else change
 
 
-def _history(
-    origin_ns: NDArray[np.int64], panel: Panel, horizon_s: int, side: str, policy: MarginPolicy
-) -> History:
+def _history(origin_ns: NDArray[np.int64], panel: Panel, horizon_s: int, side: str, policy: MarginPolicy) -> History:
     """Stress, floor and long-run loss at each origin, renewed at every month's start."""
     rows = np.empty((len(origin_ns), 3))
     # The month of the first origin begins before it: history is cut at that start, wherever origins begin.

@@ -1,8 +1,8 @@
 """Panels to batches: tensors in memory, windows by stride, no worker processes."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import lightning as L
+import lightning
 import numpy as np
 import torch
 from torch import Tensor
@@ -40,11 +40,17 @@ class WindowDataset(Dataset[Batch]):
         return Batch(torch.from_numpy(self.windows[index]), *(rows[index] for rows in self.rows))
 
 
-class WindowData(L.LightningDataModule):
+class WindowData(lightning.LightningDataModule):
     """Training rows, then a purge of the longest horizon, then validation rows."""
 
     def __init__(
-        self, panel: Panel, anchor: np.ndarray, window: int, batch_size: int, validation_rows: int, seed: int
+        self,
+        panel: Panel,
+        anchor: np.ndarray,
+        window: int,
+        batch_size: int,
+        validation_rows: int,
+        seed: int,
     ) -> None:
         super().__init__()
         self.batch_size, self.seed = batch_size, seed
@@ -74,5 +80,5 @@ def _loader(dataset: WindowDataset, batches: BatchSampler) -> DataLoader[Batch]:
     return DataLoader(dataset, sampler=batches, batch_size=None, collate_fn=_as_is)
 
 
-def _as_is(batch: Batch) -> Batch:
+def _as_is(batch: Any) -> Any:  # noqa: ANN401 - torch's signature
     return batch

@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import lightning as L
+import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
@@ -27,7 +27,11 @@ CODE = ("features", "models", "training")
 
 
 def train(
-    panel: Panel, config: TrainingConfig, folder: Path, data_sha256: str, progress: Progress = no_progress
+    panel: Panel,
+    config: TrainingConfig,
+    folder: Path,
+    data_sha256: str,
+    progress: Progress = no_progress,
 ) -> NeuralForecaster:
     """Fit log-HAR, measure scales and base shape, train the network, save the artefact.
 
@@ -41,7 +45,7 @@ def train(
     data_sha256 : fingerprint of the data, kept in the artefact.
     progress : called with (steps done, steps in all).
     """
-    L.seed_everything(config.seed, workers=True, verbose=False)
+    lightning.seed_everything(config.seed, workers=True, verbose=False)
     anchor = LogHar().fit(panel)
     log_variance = anchor.log_variance(panel)
 
@@ -88,16 +92,16 @@ class _Report(Callback):
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
 
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:  # noqa: ANN401 - Lightning's signature
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:  # noqa: ANN401 - Lightning's signature
         self.progress(trainer.global_step, int(trainer.estimated_stepping_batches))
 
 
-def _trainer(config: TrainingConfig, progress: Progress) -> L.Trainer:
+def _trainer(config: TrainingConfig, progress: Progress) -> lightning.Trainer:
     """Single process, deterministic, silent: progress and history are ours."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     # Windows are gathered in memory: workers would only copy them.
     warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
-    return L.Trainer(
+    return lightning.Trainer(
         accelerator="auto",
         devices=1,
         max_epochs=config.epochs,

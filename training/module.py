@@ -1,9 +1,10 @@
 """The LightningModule: loss, optimiser, nothing else."""
 
-import lightning as L
+import lightning
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
-from torch.optim import AdamW, Optimizer
+from torch.optim import AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from models.base import LEVELS
@@ -16,7 +17,7 @@ FZ_SHARE, PINBALL_SHARE = 0.2, 4.0  # bring both to the size of QLIKE
 FZ_LEVELS = (0.01, 0.025)
 
 
-class ResidualModule(L.LightningModule):
+class ResidualModule(lightning.LightningModule):
     r"""QLIKE on the variance, pinball and FZ0 on the shape.
 
     .. math:: L = QLIKE(RV, \sigma^2) + w \left( 4 \, \overline{pinball(z, q)} + 0.2 \, \overline{FZ0(z, q, e)} \right)
@@ -48,12 +49,15 @@ class ResidualModule(L.LightningModule):
         """Keep the epoch's figures."""
         self.history.append({k: float(v) for k, v in self.trainer.callback_metrics.items()})
 
-    def configure_optimizers(self) -> tuple[list[Optimizer], list[dict[str, object]]]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with a cosine to zero over all steps."""
         c = self.config
         optimiser = AdamW(self.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay)
         steps = int(self.trainer.estimated_stepping_batches)
-        return [optimiser], [{"scheduler": CosineAnnealingLR(optimiser, steps), "interval": "step"}]
+        return {
+            "optimizer": optimiser,
+            "lr_scheduler": {"scheduler": CosineAnnealingLR(optimiser, steps), "interval": "step"},
+        }
 
     def _loss(self, batch: Batch, law: Law) -> Tensor:
         known = torch.isfinite(batch.realised_variance)

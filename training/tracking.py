@@ -88,7 +88,7 @@ class Tracking:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        versions = client.search_model_versions(f"name = '{MODEL}' and run_id = '{run_id}'")
+        versions = list(client.search_model_versions(f"name = '{MODEL}' and run_id = '{run_id}'"))
         if not versions:
             source = f"{client.get_run(run_id).info.artifact_uri}/{model_file}"
             versions = [client.create_model_version(MODEL, source, run_id)]

@@ -40,4 +40,5 @@ def parkinson(log_ranges: FloatArray) -> FloatArray:
     if log_ranges.shape[-1] < 1:
         raise ValueError("Parkinson variance needs at least 1 range, got 0; use a longer window")
     total: FloatArray = np.square(log_ranges).sum(axis=-1)
-    return total / (4 * np.log(2))
+    variance: FloatArray = total / (4 * np.log(2))
+    return variance

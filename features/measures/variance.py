@@ -124,4 +124,5 @@ def realised_quarticity(log_returns: FloatArray) -> FloatArray:
     """
     _need(log_returns, 1, "realised quarticity")
     total: FloatArray = np.power(log_returns, 4).sum(axis=-1)
-    return log_returns.shape[-1] / 3 * total
+    quarticity: FloatArray = log_returns.shape[-1] / 3 * total
+    return quarticity

@@ -28,7 +28,12 @@ def read(path: Path) -> pd.DataFrame:
         raise MissingFileError(f"{path}: no such file; give the path of a CSV or Parquet file of bars")
     try:
         raw = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except (
+        pa.ArrowInvalid,
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+        UnicodeDecodeError,
+    ) as error:
         reason = str(error).splitlines()[0]
         raise FormatError(f"{path}: cannot be read ({reason}); give bars as .csv or .parquet") from error
     return to_canonical(raw, BARS, str(path))

@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from features.clock import HOUR_S
+from features.errors import ShortHistoryError
 from features.pipeline import Panel
-from models.base import LEVELS, Forecast
-from models.classical.normal import normal_forecast
+from models.base import Forecast
+from models.classical import law
 from models.diurnal import Diurnal
 from models.scores import qlike
 
@@ -38,39 +39,47 @@ class Ewma:
 
     def fit(self, panel: Panel) -> "Ewma":
         """Choose half-lives on every window that had ended."""
-        model = replace(self, diurnal=Diurnal.fit(panel))
-        averages = {half_life: model._average(panel, half_life) for half_life in self.half_lives_h}
+        diurnal = Diurnal.fit(panel)
+        averages = {half_life: average(panel, diurnal, half_life) for half_life in self.half_lives_h}
         chosen = []
         for h, horizon_s in enumerate(panel.spec.horizons_s):
+            usual = usual_hours(panel, diurnal, horizon_s)
             realised = panel.targets.realised_variance[:, h]
-            known = np.isfinite(realised)
-
-            def loss(half_life: float, realised: FloatArray = realised, known: NDArray[np.bool_] = known,
-                     horizon_s: int = horizon_s) -> float:  # fmt: skip
-                variance = model._variance(panel, averages[half_life], horizon_s)[known]
-                unbiased = variance * np.mean(realised[known] / variance)
-                return float(qlike(realised[known], unbiased).mean())
-
-            chosen.append(min(self.half_lives_h, key=loss))
-        return replace(model, chosen_h=tuple(chosen))
+            losses = {half_life: _unbiased_qlike(realised, a * usual) for half_life, a in averages.items()}
+            chosen.append(min(losses, key=losses.__getitem__))
+        return replace(self, diurnal=diurnal, chosen_h=tuple(chosen))
 
     def forecast(self, panel: Panel) -> Forecast:
         """Normal law with the averaged variance."""
         columns = [
-            self._variance(panel, self._average(panel, half_life), horizon_s)
+            average(panel, self.diurnal, half_life) * usual_hours(panel, self.diurnal, horizon_s)
             for half_life, horizon_s in zip(self.chosen_h, panel.spec.horizons_s, strict=True)
         ]
-        return normal_forecast(panel, np.stack(columns, axis=1), LEVELS)
+        return law.normal(panel, np.stack(columns, axis=1))
 
-    def _average(self, panel: Panel, half_life_h: float) -> FloatArray:
-        """Average of the hours' variance without their clock, shape (n,)."""
-        hourly = np.exp(panel.column("log_rv_1h")) / self.diurnal.behind(panel.origin_ns, 1)
-        start = np.exp(panel.column("log_rv_168h")[0])  # the week before the panel
-        decay = 0.5 ** (1 / half_life_h)
-        average, _ = lfilter([1 - decay], [1.0, -decay], hourly, zi=[decay * start])
-        out: FloatArray = average
-        return out
 
-    def _variance(self, panel: Panel, average: FloatArray, horizon_s: int) -> FloatArray:
-        hours = horizon_s // HOUR_S
-        return average * hours * self.diurnal.ahead(panel.origin_ns, hours)
+def average(panel: Panel, diurnal: Diurnal, half_life_h: float) -> FloatArray:
+    """Exponential average of the hours' variance without their clock, shape (n,)."""
+    hourly = np.exp(panel.column("log_rv_1h")) / diurnal.behind(panel.origin_ns, 1)
+    start = np.exp(panel.column("log_rv_168h")[0])  # the week before the panel
+    decay = 0.5 ** (1 / half_life_h)
+    averaged, _ = lfilter([1 - decay], [1.0, -decay], hourly, zi=[decay * start])
+    out: FloatArray = averaged
+    return out
+
+
+def usual_hours(panel: Panel, diurnal: Diurnal, horizon_s: int) -> FloatArray:
+    """Hours of a horizon, each counted by its weight, shape (n,)."""
+    hours = horizon_s // HOUR_S
+    return hours * diurnal.ahead(panel.origin_ns, hours)
+
+
+def _unbiased_qlike(realised: FloatArray, variance: FloatArray) -> float:
+    """QLIKE over known windows of a forecast scaled to be unbiased."""
+    known = np.isfinite(realised)
+    if not known.any():
+        raise ShortHistoryError(
+            "EWMA needs an ended window of every horizon to choose its half-lives; give a longer history"
+        )
+    realised, variance = realised[known], variance[known]
+    return float(qlike(realised, variance * np.mean(realised / variance)).mean())

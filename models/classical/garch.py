@@ -3,17 +3,19 @@
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from arch.univariate import ConstantMean, GARCH, Normal, StudentsT, ZeroMean
+from arch.univariate import GARCH, ConstantMean, Normal, StudentsT, ZeroMean
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from features.clock import HOUR_S
 from features.pipeline import Panel
 from models.base import LEVELS, Forecast
-from models.classical.normal import normal_forecast
+from models.classical import law
 from models.diurnal import Diurnal
+from models.tails import student_t_quantiles, student_t_shortfall
 
 FloatArray = NDArray[np.float64]
+LEAST_DEGREES = 2.1  # fewer have no variance, and a shape needs one
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class GarchParameters:
     omega: float
     alpha: float
     beta: float
+    degrees: float  # of freedom; infinite for a normal law
     backcast: float
     log_likelihood: float
 
@@ -54,6 +57,7 @@ def estimate(returns: FloatArray, *, student_t: bool, with_mean: bool) -> GarchP
         omega=float(value["omega"]),
         alpha=float(value["alpha[1]"]),
         beta=float(value["beta[1]"]),
+        degrees=float(value.get("nu", np.inf)),
         backcast=backcast,
         log_likelihood=float(result.loglikelihood),
     )
@@ -88,28 +92,32 @@ class GarchT:
     """
 
     parameters: GarchParameters = field(
-        default_factory=lambda: GarchParameters(0.0, 0.02, 0.05, 0.93, 1.0, np.nan)
+        default_factory=lambda: GarchParameters(0.0, 0.02, 0.05, 0.93, 5.0, 1.0, np.nan)
     )
     diurnal: Diurnal = field(default_factory=lambda: Diurnal(np.ones(168)))
 
     def fit(self, panel: Panel) -> "GarchT":
         """Estimate on every hour of the panel."""
-        model = replace(self, diurnal=Diurnal.fit(panel))
-        parameters = estimate(model._returns_percent(panel), student_t=True, with_mean=False)
-        return replace(model, parameters=parameters)
+        diurnal = Diurnal.fit(panel)
+        parameters = estimate(returns_percent(panel, diurnal), student_t=True, with_mean=False)
+        return replace(self, diurnal=diurnal, parameters=parameters)
 
     def forecast(self, panel: Panel) -> Forecast:
-        """Normal law with the summed variance."""
-        next_step = next_variance(self._returns_percent(panel), self.parameters)
+        """Student law with the summed variance."""
+        next_step = next_variance(returns_percent(panel, self.diurnal), self.parameters)
         columns = [self._variance(panel, next_step, h // HOUR_S) for h in panel.spec.horizons_s]
-        return normal_forecast(panel, np.stack(columns, axis=1), LEVELS)
-
-    def _returns_percent(self, panel: Panel) -> FloatArray:
-        weight = self.diurnal.behind(panel.origin_ns, 1)
-        return 100 * panel.column("log_return_1h") / np.sqrt(weight)
+        degrees = max(self.parameters.degrees, LEAST_DEGREES)
+        shape = student_t_quantiles(LEVELS, degrees), student_t_shortfall(LEVELS, degrees)
+        return law.scaled(panel, np.stack(columns, axis=1), *shape)
 
     def _variance(self, panel: Panel, next_step: FloatArray, hours: int) -> FloatArray:
         steps = variance_ahead(next_step, self.parameters, hours)
         hour_ns = HOUR_S * 1_000_000_000
         weights = [self.diurnal.ahead(panel.origin_ns + j * hour_ns, 1) for j in range(hours)]
-        return (steps * np.stack(weights, axis=1)).sum(axis=1) / 1e4
+        total: FloatArray = (steps * np.stack(weights, axis=1)).sum(axis=1) / 1e4
+        return total
+
+
+def returns_percent(panel: Panel, diurnal: Diurnal) -> FloatArray:
+    """Hourly log returns without their clock, in percent, shape (n,)."""
+    return 100 * panel.column("log_return_1h") / np.sqrt(diurnal.behind(panel.origin_ns, 1))

@@ -1,6 +1,6 @@
 """Log-HAR: the logarithm of variance on its own averages over an hour, hours, a day, a week, a month."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,8 @@ from sklearn.linear_model import LinearRegression
 from features.clock import HOUR_S
 from features.errors import ShortHistoryError
 from features.pipeline import Panel
-from models.base import LEVELS, Forecast
-from models.classical.normal import normal_forecast
+from models.base import Forecast
+from models.classical import law
 from models.diurnal import Diurnal
 
 FloatArray = NDArray[np.float64]
@@ -41,52 +41,60 @@ class LogHar:
 
     def fit(self, panel: Panel) -> "LogHar":
         """Least squares on every window that had ended."""
-        model = replace(self, diurnal=Diurnal.fit(panel))
-        regressors = model._regressors(panel)
+        diurnal = Diurnal.fit(panel)
+        x = regressors(panel, diurnal)
         fits = []
         for h, horizon_s in enumerate(panel.spec.horizons_s):
             hours = horizon_s // HOUR_S
-            usual = hours * model.diurnal.ahead(panel.origin_ns, hours)
+            usual = hours * diurnal.ahead(panel.origin_ns, hours)
             target = np.log(panel.targets.realised_variance[:, h] / usual)
-            fits.append(_smeared_least_squares(regressors, target))
-        return replace(model, intercept=np.array([c for c, _ in fits]), slope=np.array([b for _, b in fits]))
+            fits.append(_smeared_least_squares(x, target))
+        intercept, slope = (np.array(part) for part in zip(*fits, strict=True))
+        return LogHar(intercept, slope, diurnal)
 
     def log_variance(self, panel: Panel) -> FloatArray:
         """Log of the forecast variance over each horizon, shape (n, h)."""
-        level = self._regressors(panel) @ self.slope.T + self.intercept
+        level = regressors(panel, self.diurnal) @ self.slope.T + self.intercept
         hours = [h // HOUR_S for h in panel.spec.horizons_s]
         usual = np.stack([k * self.diurnal.ahead(panel.origin_ns, k) for k in hours], axis=1)
         return level + np.log(usual)
 
     def forecast(self, panel: Panel) -> Forecast:
         """Normal law with the smeared variance."""
-        return normal_forecast(panel, np.exp(self.log_variance(panel)), LEVELS)
-
-    def _regressors(self, panel: Panel) -> FloatArray:
-        """Logs of past hourly variance without their clock, shape (n, k)."""
-        columns = [
-            panel.column(f"log_rv_{k}h") - np.log(self.diurnal.behind(panel.origin_ns, k)) for k in LOOKBACKS_H
-        ]
-        return np.stack(columns, axis=1)
+        return law.normal(panel, np.exp(self.log_variance(panel)))
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers for an artefact."""
-        return {"intercept": self.intercept.tolist(), "slope": self.slope.tolist(), "diurnal": self.diurnal.to_json()}
+        return {
+            "intercept": self.intercept.tolist(),
+            "slope": self.slope.tolist(),
+            "diurnal": self.diurnal.to_json(),
+        }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "LogHar":
         """Read back :meth:`to_json`."""
-        return cls(np.array(value["intercept"]), np.array(value["slope"]), Diurnal.from_json(value["diurnal"]))
+        return cls(
+            np.array(value["intercept"]),
+            np.array(value["slope"]),
+            Diurnal.from_json(value["diurnal"]),
+        )
 
 
-def _smeared_least_squares(regressors: FloatArray, target: FloatArray) -> tuple[float, FloatArray]:
+def regressors(panel: Panel, diurnal: Diurnal) -> FloatArray:
+    """Logs of past hourly variance without their clock, shape (n, k)."""
+    columns = [panel.column(f"log_rv_{k}h") - np.log(diurnal.behind(panel.origin_ns, k)) for k in LOOKBACKS_H]
+    return np.stack(columns, axis=1)
+
+
+def _smeared_least_squares(x: FloatArray, target: FloatArray) -> tuple[float, FloatArray]:
     """Intercept with the log of the smearing factor, and slopes; rows with NaN are left out."""
     known = np.isfinite(target)
-    if known.sum() <= 10 * regressors.shape[1]:
+    if known.sum() <= 10 * x.shape[1]:
         raise ShortHistoryError(
-            f"log-HAR needs more than {10 * regressors.shape[1]} ended windows, the panel has {known.sum()}; "
+            f"log-HAR needs more than {10 * x.shape[1]} ended windows, the panel has {known.sum()}; "
             "give a longer history"
         )
-    line = LinearRegression().fit(regressors[known], target[known])
-    residual = target[known] - line.predict(regressors[known])
+    line = LinearRegression().fit(x[known], target[known])
+    residual = target[known] - line.predict(x[known])
     return float(line.intercept_ + np.log(np.exp(residual).mean())), line.coef_

@@ -1,9 +1,9 @@
-"""The bounded-residual network: a causal pyramid of convolutions that corrects log-HAR and shapes the tails.
+r"""The bounded-residual network: a causal pyramid of convolutions that corrects log-HAR and shapes the tails.
 
 It starts at its anchor and cannot leave it far: the last layer starts at
 zero, and every correction goes through ``bound * tanh``.
 
-.. math:: \\ln \\sigma^2_h = \\ln \\sigma^2_{HAR,h} + c \\tanh g_h(x)
+.. math:: \ln \sigma^2_h = \ln \sigma^2_{HAR,h} + c \tanh g_h(x)
 
 The standardised return z = r / sigma has non-crossing quantiles (positive
 increments around the median) and generalised Pareto tails glued at 2.5 % and
@@ -11,6 +11,7 @@ increments around the median) and generalised Pareto tails glued at 2.5 % and
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -77,9 +78,7 @@ class ResidualNet(nn.Module):
         self.register_buffer("base_tails", torch.tensor([0.5, 0.15]).expand(h, 2, 2).clone())
         widths = [config.n_features] + [config.channels] * (config.window.bit_length() - 1)
         # Kernel 2 with stride 2 is the dilated causal convolution evaluated only where the last step looks.
-        self.pyramid = nn.ModuleList(
-            nn.Conv1d(a, b, kernel_size=2, stride=2) for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.pyramid = nn.ModuleList(nn.Conv1d(a, b, kernel_size=2, stride=2) for a, b in pairwise(widths))
         self.drop = nn.Dropout(config.dropout)
         self.mix = nn.Linear(config.n_features + config.channels, config.hidden)
         self.head = nn.Linear(config.hidden, h * N_OUTPUTS)
@@ -94,7 +93,7 @@ class ResidualNet(nn.Module):
             past = nn.functional.silu(layer(past))  # (batch, channel, time / 2)
         joined = torch.cat([scaled[:, -1], past[:, :, 0]], dim=1)  # (batch, feature + channel)
         hidden = self.drop(nn.functional.silu(self.mix(self.drop(joined))))  # (batch, hidden)
-        out = torch.tanh(self.head(hidden)).unflatten(1, (-1, N_OUTPUTS))  # (batch, horizon, output)
+        out = torch.tanh(self.head(hidden)).view(len(hidden), -1, N_OUTPUTS)  # (batch, horizon, output)
         quantiles, shortfall = self._shape(out[..., 1:])
         return Law(anchor + self.config.variance_bound * out[..., 0], quantiles, shortfall)
 
@@ -104,7 +103,7 @@ class ResidualNet(nn.Module):
         n_steps = len(INNER) - 1
         median = self.base_median + 0.5 * c.shape_bound * out[..., 0]
         steps = self.base_steps * torch.exp(c.shape_bound * out[..., 1 : 1 + n_steps])
-        tails = out[..., 1 + n_steps :].unflatten(-1, (2, 2))
+        tails = out[..., 1 + n_steps :].reshape(*out.shape[:-1], 2, 2)
         scale = self.base_tails[..., 0] * torch.exp(c.shape_bound * tails[..., 0])
         index = (self.base_tails[..., 1] + c.index_bound * tails[..., 1]).clamp(0.01, 0.6)
         inner = torch.cumsum(torch.cat([torch.zeros_like(median)[..., None], steps], dim=-1), dim=-1)
@@ -162,10 +161,9 @@ def _inner_shortfall(outward: Tensor, tail_shortfall: Tensor) -> Tensor:
     p = torch.tensor(INNER[:k], dtype=torch.float64)
     x = torch.special.ndtri(p)
     density = torch.exp(-0.5 * x**2) / (2 * torch.pi) ** 0.5
-    to = {"dtype": outward.dtype, "device": outward.device}
-    dp, dx, dd = (torch.diff(v).to(**to) for v in (p, x, density))
+    dp, dx, dd = (torch.diff(v).to(outward) for v in (p, x, density))
     slope = torch.diff(outward, dim=-1) / dx
-    start = outward[..., :-1] - slope * x[:-1].to(**to)
+    start = outward[..., :-1] - slope * x[:-1].to(outward)
     pieces = start * dp - slope * dd
-    beyond = TAIL * tail_shortfall[..., None] + torch.cumsum(pieces, dim=-1)
-    return beyond / p[1:].to(**to)
+    beyond: Tensor = TAIL * tail_shortfall[..., None] + torch.cumsum(pieces, dim=-1)
+    return beyond / p[1:].to(outward)
