@@ -1,4 +1,4 @@
-"""Feature families: a grid and the origins in, one column out; each a line in ``FAMILIES``.
+"""Feature families: a grid and the origins in, one column out; each a line in a table.
 
 A column holds, for each origin, what was known at that instant: bars with
 index below ``ends``. Variances are logs of the hourly rate, floored far below
@@ -124,10 +124,6 @@ def _weekend(_grid: BarGrid, _ends: IntArray, origins: IntArray, _window_bars: i
 
 FAMILIES: dict[str, Family] = {
     "downside": _downside,
-    "hour2_cos": _wave(12 * HOUR_NS, np.cos),
-    "hour2_sin": _wave(12 * HOUR_NS, np.sin),
-    "hour_cos": _wave(DAY_NS, np.cos),
-    "hour_sin": _wave(DAY_NS, np.sin),
     "log_bv": _log_rate("bipower_variation"),
     "log_range": _log_range,
     "log_return": _log_return,
@@ -135,6 +131,12 @@ FAMILIES: dict[str, Family] = {
     "log_volume": _log_volume,
     "move": _move,
     "rq_ratio": _rq_ratio,
+}
+CALENDAR: dict[str, Family] = {  # these have no look-back
+    "hour2_cos": _wave(12 * HOUR_NS, np.cos),
+    "hour2_sin": _wave(12 * HOUR_NS, np.sin),
+    "hour_cos": _wave(DAY_NS, np.cos),
+    "hour_sin": _wave(DAY_NS, np.sin),
     "week_cos": _wave(7 * DAY_NS, np.cos),
     "week_sin": _wave(7 * DAY_NS, np.sin),
     "weekend": _weekend,
@@ -154,8 +156,8 @@ def parse(name: str, bar_s: int) -> tuple[Family, int]:
     >>> parse("log_rv_4h", 900)[1], parse("weekend", 900)[1]
     (16, 0)
     """
-    if name in FAMILIES:
-        return FAMILIES[name], 0
+    if name in CALENDAR:
+        return CALENDAR[name], 0
     family, _, lookback = name.rpartition("_")
     hours = lookback.removesuffix("h")
     if not (lookback.endswith("h") and hours.isdigit() and int(hours) * HOUR_S % bar_s == 0 and int(hours)):

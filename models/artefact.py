@@ -63,7 +63,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     try:
         card: dict[str, Any] = json.loads(path.read_text())
         stated = card.pop("model_id")
-    except (json.JSONDecodeError, KeyError, AttributeError) as error:
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise FormatError(f"{path}: not a model card ({error!r}); restore the artefact or train again") from error
     if sha256_of(card) != stated:
         raise FormatError(f"{path}: was changed after training (hash differs); restore the artefact or train again")

@@ -24,6 +24,10 @@ from training.data import WindowData
 from training.module import ResidualModule
 
 CODE = ("features", "models", "training")
+HARMLESS = (
+    r".*does not have many workers.*",  # windows are gathered in memory: workers would only copy them
+    r".*isinstance\(treespec, LeafSpec\).*",  # Lightning's own use of torch
+)
 
 
 def train(
@@ -57,7 +61,10 @@ def train(
     rows = 24 * config.validation_days
     data = WindowData(panel, log_variance, config.network.window, config.batch_size, rows, config.seed)
     module = ResidualModule(net, config)
-    _trainer(config, progress).fit(module, datamodule=data)
+    with warnings.catch_warnings():
+        for message in HARMLESS:
+            warnings.filterwarnings("ignore", message=message)
+        _trainer(config, progress).fit(module, datamodule=data)
 
     forecaster = NeuralForecaster(net.eval(), anchor, panel.spec)
     artefact.save(forecaster, folder, _provenance(panel, config, data_sha256) | {"history": module.history})
@@ -99,8 +106,6 @@ class _Report(Callback):
 def _trainer(config: TrainingConfig, progress: Progress) -> lightning.Trainer:
     """Single process, deterministic, silent: progress and history are ours."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    # Windows are gathered in memory: workers would only copy them.
-    warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
     return lightning.Trainer(
         accelerator="auto",
         devices=1,

@@ -1,0 +1,63 @@
+"""Shared fixtures: a slice of the packaged real sample, its panel, and a briefly trained network."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from features.clock import parse_utc
+from features.pipeline import Panel, compute_panel
+from features.sources import sample
+from features.spec import FeatureSpec
+from features.store import Store
+from models import artefact
+from models.calibration import Calibration
+from models.neural.forecaster import NeuralForecaster
+from training.config import DEMO, TrainingConfig, load_config
+from training.fit import train
+
+SLICE_END = "2020-08-20"
+TRAINED_UNTIL = "2020-06-30T23:00"
+
+
+@pytest.fixture(scope="session")
+def bars() -> pd.DataFrame:
+    """January to August 2020 of the sample, the COVID crash included."""
+    frame = sample.read()
+    return frame[frame["ts_ns"] < parse_utc(SLICE_END)].reset_index(drop=True)
+
+
+@pytest.fixture(scope="session")
+def panel(bars: pd.DataFrame) -> Panel:
+    return compute_panel(bars, "BTCUSDT", FeatureSpec())
+
+
+@pytest.fixture(scope="session")
+def brief_config() -> TrainingConfig:
+    config = load_config(DEMO)
+    network = config.network.model_copy(update={"window": 8, "channels": 4, "hidden": 8})
+    return config.model_copy(update={"epochs": 1, "validation_days": 10, "network": network})
+
+
+@pytest.fixture(scope="session")
+def brief_calibration() -> Calibration:
+    return Calibration(bias_rows=24 * 20, tail_rows=24 * 40, least_rows=24 * 10)
+
+
+@pytest.fixture(scope="session")
+def model_folder(panel: Panel, brief_config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "brief"
+    train(panel.until(parse_utc(TRAINED_UNTIL)), brief_config, folder, data_sha256="slice")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def network(model_folder: Path) -> NeuralForecaster:
+    return artefact.load(model_folder)
+
+
+@pytest.fixture(scope="session")
+def store(bars: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    store = Store(tmp_path_factory.mktemp("store"))
+    store.write(sample.SERIES, bars)
+    return store

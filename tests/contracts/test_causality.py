@@ -1,0 +1,150 @@
+"""Every feature and every forecaster, through one question: does the future change the past?"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.catalogue import CALENDAR, FAMILIES
+from features.clock import parse_utc
+from features.pipeline import Panel, compute_panel
+from features.spec import DEFAULT_FEATURES, FeatureSpec
+from features.targets import Targets
+from models import FORECASTERS
+from models.base import LEVELS, Forecast, Forecaster, outward
+from models.calibration import Calibration, calibrate
+from models.classical import law
+from models.neural.forecaster import NeuralForecaster
+
+CUT = "2020-07-10T13:00"
+
+
+def other_future(bars: pd.DataFrame, cut_ns: int) -> pd.DataFrame:
+    """The same bars up to a cut, and a wilder market after it."""
+    changed = bars.copy()
+    later = changed["ts_ns"] >= cut_ns
+    factor = np.exp(np.cumsum(np.random.default_rng(5).normal(0, 0.02, int(later.sum()))))
+    for column in ("open", "high", "low", "close"):
+        changed.loc[later, column] *= factor
+    changed.loc[later, "high"] *= 1.01
+    changed.loc[later, "volume"] *= 3.0
+    return changed
+
+
+@pytest.fixture(scope="module")
+def panels(bars: pd.DataFrame) -> tuple[Panel, Panel]:
+    cut_ns = parse_utc(CUT)
+    spec = FeatureSpec()
+    return compute_panel(bars, "BTCUSDT", spec), compute_panel(other_future(bars, cut_ns), "BTCUSDT", spec)
+
+
+@pytest.mark.parametrize("name", DEFAULT_FEATURES)
+def test_a_feature_does_not_see_the_future(name: str, panels: tuple[Panel, Panel]) -> None:
+    cut = panels[0].first_row_from(parse_utc(CUT)) + 1  # what was known at the cut itself is still the past
+    before, after = (panel.column(name) for panel in panels)
+    np.testing.assert_array_equal(before[:cut], after[:cut])
+    if name not in CALENDAR:
+        assert (before[cut:] != after[cut:]).any()  # else the test could not fail
+
+
+def test_every_family_is_in_the_default_spec_or_a_calendar() -> None:
+    used = {name.rpartition("_")[0] for name in DEFAULT_FEATURES} | set(DEFAULT_FEATURES)
+    assert set(FAMILIES) | set(CALENDAR) <= used
+
+
+def check_causal(forecaster: Forecaster, panels: tuple[Panel, Panel], calibration: Calibration) -> None:
+    """Fail if forecasts up to the cut, raw or calibrated, depend on what came after it."""
+    fitted = forecaster.fit(panels[0].until(parse_utc("2020-06-01")))
+    cut = panels[0].first_row_from(parse_utc(CUT)) + 1
+    raw = [fitted.forecast(panel) for panel in panels]
+    calibrated = [calibrate(r, panel, calibration) for r, panel in zip(raw, panels, strict=True)]
+    for before, after in (raw, calibrated):
+        np.testing.assert_allclose(before.variance[:cut], after.variance[:cut], rtol=1e-9)
+        np.testing.assert_allclose(before.quantiles[:cut], after.quantiles[:cut], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(before.shortfall[:cut], after.shortfall[:cut], rtol=1e-9, atol=1e-12)
+        assert (before.variance[cut:] != after.variance[cut:]).any()
+
+
+@pytest.mark.parametrize("name", sorted(FORECASTERS))
+def test_a_classical_forecast_does_not_see_the_future(
+    name: str, panels: tuple[Panel, Panel], brief_calibration: Calibration
+) -> None:
+    check_causal(FORECASTERS[name](), panels, brief_calibration)
+
+
+def test_the_network_does_not_see_the_future(
+    network: NeuralForecaster, panels: tuple[Panel, Panel], brief_calibration: Calibration
+) -> None:
+    check_causal(network, panels, brief_calibration)
+
+
+@dataclass(frozen=True)
+class Peeking:
+    """A planted leak: the variance of the hour that follows."""
+
+    def fit(self, _panel: Panel) -> "Peeking":
+        return self
+
+    def forecast(self, panel: Panel) -> Forecast:
+        rate = np.exp(panel.column("log_rv_1h"))
+        return law.normal(panel, np.repeat(np.roll(rate, -1)[:, None], 4, axis=1))
+
+
+def test_a_planted_leak_is_caught(panels: tuple[Panel, Panel], brief_calibration: Calibration) -> None:
+    with pytest.raises(AssertionError):
+        check_causal(Peeking(), panels, brief_calibration)
+
+
+def test_calibration_uses_only_windows_that_had_ended(panel: Panel, brief_calibration: Calibration) -> None:
+    """Outcomes that were not known at a row leave the row alone: the same from the panel as it stood then."""
+    raw = FORECASTERS["log_har"]().fit(panel).forecast(panel)
+    whole = calibrate(raw, panel, brief_calibration)
+    for row in (2_000, 3_011):
+        then = panel.until(int(panel.origin_ns[row]))
+        cut = calibrate(raw.rows(0, row + 1), then, brief_calibration)
+        np.testing.assert_allclose(cut.quantiles[row], whole.quantiles[row], rtol=1e-9)
+        np.testing.assert_allclose(cut.variance[row], whole.variance[row], rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", sorted(FORECASTERS))
+def test_every_forecaster_answers_a_proper_law(name: str, panel: Panel, brief_calibration: Calibration) -> None:
+    past = panel.until(parse_utc("2020-06-01"))
+    forecast = calibrate(FORECASTERS[name]().fit(past).forecast(panel), panel, brief_calibration)
+    assert forecast.variance.shape == (len(panel), 4)
+    assert forecast.levels == LEVELS
+    assert (np.diff(forecast.quantiles, axis=2) >= 0).all()
+    assert (outward(LEVELS) * (forecast.shortfall - forecast.quantiles) >= 0).all()
+    assert (np.diff(forecast.variance.mean(axis=0)) > 0).all()  # a longer horizon is riskier
+
+
+@pytest.mark.parametrize("name", sorted(FORECASTERS))
+def test_every_forecaster_scales_with_the_market(name: str, bars: pd.DataFrame) -> None:
+    """Twice the log returns: four times the variance (a law that no unit or floor may break)."""
+    frame = bars.copy()
+    for column in ("open", "high", "low", "close"):
+        frame[column] = (frame[column] / 7_000.0) ** 2
+    spec = FeatureSpec()
+    forecasts = []
+    for source in (bars, frame):
+        panel = compute_panel(source, "BTCUSDT", spec)
+        fitted = FORECASTERS[name]().fit(panel.until(parse_utc("2020-06-01")))
+        forecasts.append(fitted.forecast(panel).variance[-1_000:])
+    np.testing.assert_allclose(forecasts[1], 4 * forecasts[0], rtol=0.02)
+
+
+def test_fitting_ignores_targets_that_are_unknown(panel: Panel) -> None:
+    """The purge: a panel cut at a time fits as one whose later targets never existed."""
+    now_ns = parse_utc("2020-06-01")
+    past = panel.until(now_ns)
+    wrong = panel.rows(0, len(past))
+    holes = np.isnan(past.targets.log_return)
+    spoiled = Targets(
+        np.where(holes, np.nan, wrong.targets.realised_variance), np.where(holes, np.nan, wrong.targets.log_return)
+    )
+    for make in FORECASTERS.values():
+        one = make().fit(past).forecast(panel).variance
+        other = make().fit(replace(wrong, targets=spoiled)).forecast(panel).variance
+        np.testing.assert_array_equal(one, other)
+
+

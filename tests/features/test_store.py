@@ -1,0 +1,130 @@
+"""The store merges, skips what does not change, and never leaves half a file."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+
+from features.clock import DAY_NS, parse_utc
+from features.errors import FormatError, TimeOrderError, UnknownInstrumentError
+from features.files import written_whole
+from features.sources import sample
+from features.store import Series, Store
+
+SERIES = sample.SERIES
+
+
+@pytest.fixture
+def frame(bars: pd.DataFrame) -> pd.DataFrame:
+    return bars[bars["ts_ns"] < parse_utc("2020-03-05")].reset_index(drop=True)
+
+
+def test_rows_come_back_and_a_second_import_changes_nothing(frame: pd.DataFrame, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.write(SERIES, frame) == 3
+    before = store.fingerprint(SERIES)
+    assert store.write(SERIES, frame) == 0
+    assert store.fingerprint(SERIES) == before
+    pd.testing.assert_frame_equal(store.scan(SERIES), frame)
+
+
+def test_overlapping_imports_in_any_order_give_the_same_series(frame: pd.DataFrame, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(SERIES, frame.iloc[2000:])
+    store.write(SERIES, frame.iloc[:2500])
+    pd.testing.assert_frame_equal(store.scan(SERIES), frame)
+
+
+def test_a_corrected_bar_replaces_the_old_one_and_the_fingerprint(frame: pd.DataFrame, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(SERIES, frame)
+    before = store.fingerprint(SERIES)
+    row = frame.iloc[[100]].assign(volume=7.0)
+    assert store.write(SERIES, row) == 1
+    assert store.scan(SERIES)["volume"].iloc[100] == 7.0
+    assert store.fingerprint(SERIES) != before
+
+
+def test_only_bars_closed_by_then_are_scanned(frame: pd.DataFrame, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(SERIES, frame)
+    noon = parse_utc("2020-01-02T12:00")
+    assert store.scan(SERIES, until_ns=noon)["ts_ns"].max() == noon - 900_000_000_000
+    assert store.scan(SERIES, until_ns=noon - 1)["ts_ns"].max() == noon - 2 * 900_000_000_000
+
+
+def test_other_tools_read_the_partitions(frame: pd.DataFrame, tmp_path: Path) -> None:
+    Store(tmp_path).write(SERIES, frame)
+    table = ds.dataset(tmp_path, format="parquet", partitioning="hive", exclude_invalid_files=True).to_table()
+    assert table.num_rows == len(frame)
+    assert set(table.column("symbol").to_pylist()) == {"BTCUSDT"}
+
+
+def test_wrong_bars_leave_the_store_as_it_was(frame: pd.DataFrame, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(SERIES, frame)
+    before = store.fingerprint(SERIES)
+    with pytest.raises(TimeOrderError):
+        store.write(SERIES, frame.iloc[::-1])
+    assert store.fingerprint(SERIES) == before
+
+
+def test_an_interrupted_import_is_mended_by_the_next(
+    frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, real, calls = Store(tmp_path), pq.write_table, []
+
+    def dies_at_the_second_month(*args: object, **kwargs: object) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        real(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "write_table", dies_at_the_second_month)
+        with pytest.raises(KeyboardInterrupt):
+            store.write(SERIES, frame)
+    assert not list(tmp_path.rglob("*.part"))
+    store.write(SERIES, frame)
+    pd.testing.assert_frame_equal(store.scan(SERIES), frame)
+
+
+def test_a_lost_or_shortened_file_is_named(frame: pd.DataFrame, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(SERIES, frame)
+    part = tmp_path / SERIES.folder / "date=2020-02" / "part.parquet"
+    frame.head(5).to_parquet(part)
+    with pytest.raises(FormatError, match="5 rows, manifest says"):
+        store.scan(SERIES)
+    part.unlink()
+    with pytest.raises(FormatError, match="gone; import the data again"):
+        store.scan(SERIES)
+
+
+def test_unknown_instruments_name_the_known(store: Store) -> None:
+    assert store.list() == [SERIES]
+    with pytest.raises(UnknownInstrumentError, match="'DOGE'.*known: BTCUSDT"):
+        store.find("DOGE")
+    with pytest.raises(UnknownInstrumentError, match="no 60 s bars"):
+        store.scan(Series("binance-spot", "BTCUSDT", 60))
+
+
+def test_a_failed_block_keeps_the_former_file(tmp_path: Path) -> None:
+    path = tmp_path / "kept.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), written_whole(path) as scratch:
+        scratch.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_sample_spans_35_months(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.write(SERIES, sample.read()) == 35
+    ts_ns = store.scan(SERIES)["ts_ns"].to_numpy()
+    assert (np.diff(ts_ns) > 0).all()
+    assert ts_ns[-1] - ts_ns[0] > 1_000 * DAY_NS
