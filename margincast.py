@@ -49,7 +49,9 @@ def demo(
             help="15-minute bars (.csv or .parquet: ts_ms, open, high, low, close, volume) instead of the sample."
         ),
     ] = None,
-    symbol: Annotated[str, typer.Option(help="Name of the instrument in --bars.")] = "CUSTOM",
+    symbol: Annotated[
+        str | None, typer.Option(help="Name of the instrument in --bars.", show_default="the file's name")
+    ] = None,
     test_from: Annotated[str, typer.Option(help="Training ends and the test begins here, UTC.")] = "2022-01-01",
     test_to: Annotated[str, typer.Option(help="The test ends here, UTC.")] = "2022-11-09T23:00",
     tracking: Annotated[Path | None, typer.Option(help="Folder of the MLflow store.", show_default="mlruns")] = None,
@@ -72,7 +74,7 @@ def demo(
         frame, series = sample.read(), sample.SERIES
     else:
         frame = SOURCES["bars"](bars)
-        series = Series(venue="file", symbol=symbol, bar_s=bar_length_s(frame, str(bars)))
+        series = Series(venue="file", symbol=symbol or bars.stem, bar_s=bar_length_s(frame, str(bars)))
     with _bars() as progress:
 
         def bar(step: str) -> Callable[[int, int], None]:

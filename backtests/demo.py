@@ -12,7 +12,7 @@ import pandas as pd
 from backtests.demo_plan import BASELINE, NAMES, NETWORK, DemoPlan, DemoResult
 from backtests.demo_report import write_demo_report
 from backtests.margin import score_margin
-from backtests.scoreboard import score_all
+from backtests.scoreboard import reliability, score_all
 from backtests.walkforward import read_forecasts, walk_forward, write_forecasts
 from features.clock import DAY_NS, HOUR_NS, format_utc
 from features.errors import ShortHistoryError
@@ -51,7 +51,7 @@ def run_demo(
     plan = plan or DemoPlan()
     store = Store(out / "store")
     with_bar = bar("store the bars")
-    store.write(series, bars)
+    store.replace(series, bars)
     with_bar(1, 1)
     panel = build_panel(store, series, plan.spec, out / "cache", bar("compute features"))
     _check_period(panel, plan)
@@ -74,7 +74,8 @@ def run_demo(
     with_bar(2, 2)
 
     key = sha256_of([model_id, data_sha256, asdict(plan), code_hash("serving", "backtests")])
-    result = DemoResult(key, series.symbol, out, folder, model_id, history, scores, margins, re_used)
+    shares = {name: reliability(f, panel) for name, f in tested.items()}
+    result = DemoResult(key, series.symbol, out, folder, model_id, history, scores, margins, shares, re_used)
     _write_outputs(result, tested, schedules[NETWORK], panel, price[first:], plan, bar("write the report"))
     return result
 

@@ -3,12 +3,17 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from backtests.margin import MarginScore
 from backtests.scoreboard import Score
 from features.clock import DAY_NS, parse_utc
 from features.spec import FeatureSpec
 from models.calibration import Calibration
 from serving.margin.policy import MarginPolicy
+
+FloatArray = NDArray[np.float64]
 
 NETWORK, BASELINE = "network", "log_har"
 NAMES = {
@@ -53,6 +58,7 @@ class DemoResult:
     history: list[dict[str, float]]
     scores: list[Score]
     margins: list[MarginScore]
+    reliability: dict[str, list[FloatArray]]  # by model, a horizon each: share at or below each quantile
     re_used: list[str]
 
     @property

@@ -9,7 +9,6 @@ from backtests.demo_plan import BASELINE, NAMES, NETWORK, DemoPlan, DemoResult
 from backtests.demo_tables import margin_table, score_table
 from backtests.margin import realised_loss
 from backtests.report import Section, write_report
-from backtests.scoreboard import reliability
 from features.clock import HOUR_S, format_utc, parse_utc
 from features.pipeline import Panel
 from models.base import LEVELS, Forecast
@@ -59,14 +58,7 @@ def write_demo_report(
         Section(
             "Reliability",
             "Share of returns at or below each forecast quantile less its nominal level, in percentage points.",
-            [
-                plots.reliability(
-                    {n: [reliability(f, panel, k) for k in range(len(f.horizons_s))] for n, f in tested.items()},
-                    LEVELS,
-                    network.horizons_s,
-                    NAMES,
-                )
-            ],
+            [plots.reliability(result.reliability, LEVELS, network.horizons_s, NAMES)],
         ),
     ]
     margin_blocks = [plots.crash_margins(falls, schedule, price, losses, mpor_h)] if falls else []

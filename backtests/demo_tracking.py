@@ -5,6 +5,7 @@ from dataclasses import asdict
 from backtests.demo_plan import NETWORK, DemoPlan, DemoResult
 from features.clock import HOUR_S
 from models.artefact import read_card
+from models.base import LEVELS
 from training.config import TrainingConfig
 from training.tracking import RunRecord, Tracking
 
@@ -20,6 +21,11 @@ def track(result: DemoResult, plan: DemoPlan, config: TrainingConfig, tracking: 
     for margin in result.margins:
         prefix = f"{margin.model}/margin_{margin.side}"
         metrics |= {f"{prefix}/{k}": float(v) for k, v in margin.to_json().items() if k not in TEXT_FIELDS}
+    hours = [h // HOUR_S for h in plan.spec.horizons_s]
+    for model, shares in result.reliability.items():
+        for hour, share in zip(hours, shares, strict=True):
+            named = zip(LEVELS, share, strict=True)
+            metrics |= {f"{model}/reliability_{hour}h/q_{level:g}": float(value) for level, value in named}
     epochs = {name: [epoch[name] for epoch in result.history] for name in result.history[0]}
     provenance = read_card(result.model_folder)["provenance"]
     params = config.model_dump() | asdict(plan.policy) | asdict(plan.calibration)

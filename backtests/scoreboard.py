@@ -133,8 +133,10 @@ def _score(name: str, w: _Windows, base: _Windows) -> Score:
     )
 
 
-def reliability(forecast: Forecast, panel: Panel, h: int) -> FloatArray:
-    """Share of returns at or below each forecast quantile, shape (q,): equal to the levels if calibrated."""
-    w = _Windows(forecast, panel, h, panel.spec.horizons_s[h])
-    share: FloatArray = (w.log_return[:, None] <= w.quantiles).mean(axis=0)
-    return share
+def reliability(forecast: Forecast, panel: Panel) -> list[FloatArray]:
+    """Share of returns at or below each forecast quantile, shape (q,) a horizon: the levels, if calibrated."""
+    shares: list[FloatArray] = []
+    for h, horizon_s in enumerate(panel.spec.horizons_s):
+        w = _Windows(forecast, panel, h, horizon_s)
+        shares.append((w.log_return[:, None] <= w.quantiles).mean(axis=0))
+    return shares

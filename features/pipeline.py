@@ -119,7 +119,9 @@ def _origins(grid: BarGrid, spec: FeatureSpec, longest_bars: int, instrument: st
             f"{instrument}: bars from {format_utc(grid.start_ns)} to {format_utc(grid.end_ns)} do not cover the "
             f"longest look-back of {longest_bars * grid.bar_s / 86_400:g} days; give a longer history"
         )
-    return np.arange(first_ns, grid.end_ns + 1, step_ns, dtype=np.int64)
+    # np.arange counts its steps in floating point, which cannot tell nanoseconds apart.
+    count = (grid.end_ns - first_ns) // step_ns + 1
+    return first_ns + step_ns * np.arange(count, dtype=np.int64)
 
 
 def build_panel(

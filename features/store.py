@@ -10,6 +10,8 @@ partition that would not change is not touched, and each file appears whole.
 """
 
 import json
+import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.clock import month_of
-from features.errors import FormatError, UnknownInstrumentError
+from features.errors import FormatError, SettingError, UnknownInstrumentError
 from features.files import sha256_of, sha256_of_file, write_json, written_whole
 from features.schema import BARS
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,12 @@ class Series:
     venue: str
     symbol: str
     bar_s: int
+
+    def __post_init__(self) -> None:
+        """Refuse names that a path could not hold."""
+        for name in (self.venue, self.symbol):
+            if not NAME.fullmatch(name):
+                raise SettingError(f"{name!r} is no name for a venue or symbol; use letters, digits, '.', '_' and '-'")
 
     @property
     def folder(self) -> str:
@@ -54,6 +64,13 @@ class Store:
             changed += self._write_month(series, str(month), rows, manifest["files"])
         write_json(self._manifest_path(series), manifest)
         return changed
+
+    def replace(self, series: Series, frame: pd.DataFrame) -> int:
+        """Make the store hold these bars of a series and no others; answers how many partitions changed."""
+        BARS.check(frame, f"bars for {series.symbol}")
+        if self._manifest(series) and not self.scan(series)["ts_ns"].isin(frame["ts_ns"]).all():
+            shutil.rmtree(self.root / series.folder)
+        return self.write(series, frame)
 
     def scan(self, series: Series, until_ns: int | None = None) -> pd.DataFrame:
         """Read the bars of a series, oldest first; only those that had closed by ``until_ns``.
@@ -87,12 +104,17 @@ class Store:
         ------
         UnknownInstrumentError
             If there is none; the message lists the symbols that there are.
+        SettingError
+            If there are several, of other venues or bars.
         """
-        for series in self.list():
-            if series.symbol == symbol:
-                return series
-        known = ", ".join(s.symbol for s in self.list()) or "none"
-        raise UnknownInstrumentError(f"unknown instrument {symbol!r} in {self.root}; known: {known}")
+        found = [series for series in self.list() if series.symbol == symbol]
+        if len(found) > 1:
+            folders = ", ".join(series.folder for series in found)
+            raise SettingError(f"{symbol}: {self.root} holds {folders}; keep one of them in this store")
+        if not found:
+            known = ", ".join(s.symbol for s in self.list()) or "none"
+            raise UnknownInstrumentError(f"unknown instrument {symbol!r} in {self.root}; known: {known}")
+        return found[0]
 
     def fingerprint(self, series: Series) -> str:
         """SHA-256 over the hashes of all files of a series: changes when any bar changes."""

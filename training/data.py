@@ -23,12 +23,12 @@ class Batch(NamedTuple):
 
 
 class WindowDataset(Dataset[Batch]):
-    """Windows that end at each row of a panel, gathered a batch of rows at a time."""
+    """Windows that end at some rows of a panel, gathered a batch of rows at a time."""
 
-    def __init__(self, panel: Panel, anchor: np.ndarray, window: int) -> None:
-        self.windows = padded_windows(np.asarray(panel.values), window)
+    def __init__(self, panel: Panel, anchor: np.ndarray, window: int, rows: slice) -> None:
+        self.windows = padded_windows(np.asarray(panel.values), window)[rows]
         self.rows = [
-            torch.from_numpy(np.ascontiguousarray(a, dtype=np.float32))
+            torch.from_numpy(np.ascontiguousarray(a[rows], dtype=np.float32))
             for a in (anchor, panel.targets.realised_variance, panel.targets.log_return)
         ]
 
@@ -61,8 +61,8 @@ class WindowData(lightning.LightningDataModule):
                 f"{len(panel)} origins leave {self.train_rows} to train on, less than one batch of {batch_size}; "
                 "give a longer history or a smaller batch_size"
             )
-        self.train_set = WindowDataset(panel.rows(0, self.train_rows), anchor[: self.train_rows], window)
-        self.validation_set = WindowDataset(panel.rows(stop, len(panel)), anchor[stop:], window)
+        self.train_set = WindowDataset(panel, anchor, window, slice(0, self.train_rows))
+        self.validation_set = WindowDataset(panel, anchor, window, slice(stop, None))
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches, the last short one left out."""

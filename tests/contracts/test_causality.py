@@ -146,5 +146,3 @@ def test_fitting_ignores_targets_that_are_unknown(panel: Panel) -> None:
         one = make().fit(past).forecast(panel).variance
         other = make().fit(replace(wrong, targets=spoiled)).forecast(panel).variance
         np.testing.assert_array_equal(one, other)
-
-

@@ -37,7 +37,7 @@ def test_more_than_half_an_hour_without_trades_is_a_gap(bars: pd.DataFrame) -> N
 
 def test_features_equal_a_slow_loop(panel: Panel, bars: pd.DataFrame) -> None:
     close = bars.set_index("ts_ns")["close"]
-    grid_ns = np.arange(close.index[0], close.index[-1] + 1, BAR_NS)
+    grid_ns = close.index[0] + BAR_NS * np.arange((close.index[-1] - close.index[0]) // BAR_NS + 1)
     log_close = np.log(close.reindex(grid_ns).ffill())
     returns = log_close.diff().to_numpy()
     for row in (0, 1_234, len(panel) - 1):
@@ -64,7 +64,9 @@ def test_targets_equal_a_slow_loop_over_bars_after_the_origin(panel: Panel, bars
 def test_windows_that_touch_a_gap_are_not_scoreable(panel: Panel) -> None:
     # The outage of 2020-02-19: no bar from 11:45 to 17:15.
     known = np.isfinite(panel.targets.log_return[:, 1])
-    at = {t: bool(known[panel.first_row_from(parse_utc(f"2020-02-19T{t}"))]) for t in ("07:00", "08:00", "17:00", "18:00")}
+    at = {
+        t: bool(known[panel.first_row_from(parse_utc(f"2020-02-19T{t}"))]) for t in ("07:00", "08:00", "17:00", "18:00")
+    }
     assert at == {"07:00": True, "08:00": False, "17:00": False, "18:00": True}
 
 
@@ -82,7 +84,7 @@ def test_a_panel_is_the_same_from_the_cache_and_its_arrays_are_mapped(
 ) -> None:
     spec = FeatureSpec()
     first = build_panel(store, sample.SERIES, spec, tmp_path)
-    again = build_panel(store, sample.SERIES, spec, tmp_path, progress=lambda done, total: None)
+    again = build_panel(store, sample.SERIES, spec, tmp_path)
     assert isinstance(again.values, np.memmap)
     np.testing.assert_array_equal(first.values, again.values)
     np.testing.assert_array_equal(panel.values, again.values)
@@ -101,6 +103,13 @@ def test_an_interrupted_panel_leaves_nothing(store: Store, tmp_path: Path, monke
     assert len(build_panel(store, sample.SERIES, FeatureSpec(), tmp_path)) > 0
 
 
+def test_the_last_origin_is_the_last_close(bars: pd.DataFrame) -> None:
+    whole = bars[bars["ts_ns"] < parse_utc("2020-04-01T07:00")]
+    for bars_less, origin in ((0, "2020-04-01T07:00:00Z"), (1, "2020-04-01T06:00:00Z")):
+        panel = compute_panel(whole.head(len(whole) - bars_less), "BTCUSDT", FeatureSpec())
+        assert format_utc(int(panel.origin_ns[-1])) == origin
+
+
 def test_too_short_a_history_says_how_much_is_missing(bars: pd.DataFrame) -> None:
     with pytest.raises(ShortHistoryError, match=r"longest look-back of 30 days; give a longer history"):
         compute_panel(bars.head(2_000), "BTCUSDT", FeatureSpec())
@@ -113,7 +122,7 @@ def test_other_bars_than_the_spec_wants_are_refused(store: Store, tmp_path: Path
 
 @pytest.mark.parametrize("name", ["log_rv", "log_rv_0h", "log_rv_24", "nonsense_24h"])
 def test_a_misnamed_feature_is_refused(name: str, bars: pd.DataFrame) -> None:
-    with pytest.raises(SettingError, match="log_rv_24h|unknown feature family"):
+    with pytest.raises(SettingError, match=r"log_rv_24h|unknown feature family"):
         compute_panel(bars, "BTCUSDT", FeatureSpec(features=(name,)))
 
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.clock import DAY_NS, parse_utc
-from features.errors import FormatError, TimeOrderError, UnknownInstrumentError
+from features.errors import FormatError, SettingError, TimeOrderError, UnknownInstrumentError
 from features.files import written_whole
 from features.sources import sample
 from features.store import Series, Store
@@ -106,7 +106,7 @@ def test_a_lost_or_shortened_file_is_named(frame: pd.DataFrame, tmp_path: Path) 
 
 def test_unknown_instruments_name_the_known(store: Store) -> None:
     assert store.list() == [SERIES]
-    with pytest.raises(UnknownInstrumentError, match="'DOGE'.*known: BTCUSDT"):
+    with pytest.raises(UnknownInstrumentError, match=r"'DOGE'.*known: BTCUSDT"):
         store.find("DOGE")
     with pytest.raises(UnknownInstrumentError, match="no 60 s bars"):
         store.scan(Series("binance-spot", "BTCUSDT", 60))
@@ -115,11 +115,38 @@ def test_unknown_instruments_name_the_known(store: Store) -> None:
 def test_a_failed_block_keeps_the_former_file(tmp_path: Path) -> None:
     path = tmp_path / "kept.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError), written_whole(path) as scratch:
-        scratch.write_text("half")
-        raise RuntimeError
+
+    def dies() -> None:
+        with written_whole(path) as scratch:
+            scratch.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        dies()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_replacing_leaves_the_given_bars_and_no_others(frame: pd.DataFrame, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.replace(SERIES, frame)
+    assert store.replace(SERIES, frame) == 0
+    store.replace(SERIES, frame.iloc[500:])
+    pd.testing.assert_frame_equal(store.scan(SERIES), frame.iloc[500:].reset_index(drop=True))
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "a b"])
+def test_names_that_are_no_folders_are_refused(name: str) -> None:
+    with pytest.raises(SettingError, match="no name for a venue or symbol"):
+        Series("v", name, 900)
+
+
+def test_one_symbol_of_two_venues_is_ambiguous(frame: pd.DataFrame, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(SERIES, frame)
+    store.write(Series("other", "BTCUSDT", 900), frame)
+    with pytest.raises(SettingError, match="keep one of them"):
+        store.find("BTCUSDT")
 
 
 def test_the_sample_spans_35_months(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ def fresh(**sizes: float) -> ResidualNet:
 
 def law_of(net: ResidualNet, scale: float = 1.0) -> Law:
     with torch.no_grad():
-        return net(scale * torch.randn(64, 16, 3), torch.linspace(-9, -6, 128).view(64, 2))
+        law: Law = net(scale * torch.randn(64, 16, 3), torch.linspace(-9, -6, 128).view(64, 2))
+    return law
 
 
 def test_an_untrained_network_is_its_anchor() -> None:
@@ -89,6 +90,7 @@ def test_the_pyramid_is_a_dilated_causal_convolution() -> None:
             past = torch.nn.functional.silu(layer(past))
         slow = x.transpose(1, 2)
         for i, layer in enumerate(net.pyramid):
+            assert isinstance(layer, torch.nn.Conv1d)
             padded = torch.nn.functional.pad(slow, (2**i, 0))
             slow = torch.nn.functional.silu(torch.nn.functional.conv1d(padded, layer.weight, layer.bias, dilation=2**i))
     torch.testing.assert_close(past[:, :, 0], slow[:, :, -1])
@@ -130,13 +132,19 @@ def test_an_artefact_gives_the_same_forecasts_and_holds_no_pickle(
     assert card["provenance"]["trained_until"] == "2020-06-30T23:00:00Z"
 
 
+def edit_card(folder: Path) -> None:
+    card = json.loads((folder / "model.json").read_text())
+    card["config"]["variance_bound"] = 9.0
+    (folder / "model.json").write_text(json.dumps(card))
+
+
 @pytest.mark.parametrize(
     ("spoil", "error", "message"),
     [
         (lambda d: (d / "model.json").unlink(), MissingFileError, "margincast demo"),
         (lambda d: (d / "model.json").write_text("{"), FormatError, "not a model card"),
         (lambda d: (d / "model.json").write_text("[1]"), FormatError, "not a model card"),
-        (lambda d: edit_card(d), FormatError, "changed after training"),
+        (edit_card, FormatError, "changed after training"),
         (lambda d: (d / "weights.safetensors").unlink(), MissingFileError, "weights.safetensors"),
         (lambda d: (d / "weights.safetensors").write_bytes(b"junk"), FormatError, "hash differs"),
     ],
@@ -147,9 +155,3 @@ def test_a_damaged_artefact_is_refused(spoil, error, message: str, model_folder:
     spoil(folder)
     with pytest.raises(error, match=message):
         artefact.load(folder)
-
-
-def edit_card(folder: Path) -> None:
-    card = json.loads((folder / "model.json").read_text())
-    card["config"]["variance_bound"] = 9.0
-    (folder / "model.json").write_text(json.dumps(card))

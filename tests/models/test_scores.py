@@ -88,7 +88,9 @@ def test_crps_of_a_normal_law() -> None:
     assert crps_from_quantiles(np.array(0.0), normal_quantiles(levels), levels) == pytest.approx(0.233695, abs=1e-5)
     y = RNG.standard_normal(50)
     quantiles = np.tile(normal_quantiles(levels), (50, 1))
-    np.testing.assert_allclose(crps_from_quantiles(y, quantiles, levels), scoringrules.crps_normal(y, 0.0, 1.0), rtol=2e-3)
+    np.testing.assert_allclose(
+        crps_from_quantiles(y, quantiles, levels), scoringrules.crps_normal(y, 0.0, 1.0), rtol=2e-3
+    )
 
 
 def test_a_loss_is_the_same_function_in_torch() -> None:

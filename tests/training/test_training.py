@@ -50,9 +50,7 @@ def test_the_network_learns_what_its_anchor_cannot_see(
     fell = panel.column("move_1h") < -0.5
     targets = panel.targets
     realised = np.where(fell[:, None], 3.0, 1.0) * targets.realised_variance
-    planted = Panel(
-        panel.instrument, panel.spec, panel.origin_ns, values, type(targets)(realised, targets.log_return)
-    )
+    planted = Panel(panel.instrument, panel.spec, panel.origin_ns, values, type(targets)(realised, targets.log_return))
     network = brief_config.network.model_copy(update={"dropout": 0.0})
     config = brief_config.model_copy(update={"epochs": 30, "batch_size": 64, "network": network})
     past, later = planted.until(UNTIL), planted.rows(planted.first_row_from(UNTIL), len(planted))
@@ -68,6 +66,13 @@ def test_validation_rows_come_after_a_purge(panel: Panel) -> None:
     assert data.train_rows == len(panel) - 240 - 24
     assert len(data.validation_set) == 240
     np.testing.assert_array_equal(data.validation_set.windows[-1, -1], panel.values[-1])
+    np.testing.assert_array_equal(data.validation_set.windows[0], panel.values[-247:-239])
+
+
+def test_a_run_without_validation(panel: Panel, brief_config: TrainingConfig, tmp_path: Path) -> None:
+    train(panel.until(UNTIL), brief_config.model_copy(update={"validation_days": 0}), tmp_path / "m", "x")
+    history = artefact.read_card(tmp_path / "m")["provenance"]["history"]
+    assert set(history[0]) == {"train_loss"}
 
 
 def test_too_short_a_history_is_refused(panel: Panel, brief_config: TrainingConfig, tmp_path: Path) -> None:
@@ -76,9 +81,7 @@ def test_too_short_a_history_is_refused(panel: Panel, brief_config: TrainingConf
     assert not (tmp_path / "m").exists()
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(
-    panel: Panel, brief_config: TrainingConfig, tmp_path: Path
-) -> None:
+def test_a_loss_that_is_not_finite_stops_the_run(panel: Panel, brief_config: TrainingConfig, tmp_path: Path) -> None:
     values = np.array(panel.values)
     values[1_000:, 3] = np.nan
     broken = Panel(panel.instrument, panel.spec, panel.origin_ns, values, panel.targets)

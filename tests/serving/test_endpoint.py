@@ -1,0 +1,237 @@
+"""The endpoint through a real client over a real socket."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+import uvicorn
+
+from features.clock import HOUR_NS, NS_PER_S, format_utc, parse_utc
+from features.errors import SettingError, StaleDataError, UnknownInstrumentError
+from features.pipeline import Panel
+from features.sources import sample
+from features.store import Series, Store
+from models.calibration import Calibration, calibrate
+from models.neural.forecaster import NeuralForecaster
+from serving.api import create_app
+from serving.margin.policy import MarginPolicy
+from serving.predictor import Predictor
+from serving.schedule import publish
+
+NOW_NS = parse_utc("2020-08-15T10:50")
+
+
+@contextmanager
+def served(predictor: Predictor, now_ns: Callable[[], int]) -> Iterator[httpx.Client]:
+    """Run the application on a loopback port of its own."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(create_app(predictor, now_ns), log_level="error"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        for _ in range(200):
+            if server.started:
+                break
+            time.sleep(0.05)
+        try:
+            port = listener.getsockname()[1]
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def predictor(store: Store, model_folder: Path, brief_calibration: Calibration) -> Predictor:
+    return Predictor(store, model_folder, calibration=brief_calibration)
+
+
+@pytest.fixture(scope="module")
+def client(predictor: Predictor) -> Iterator[httpx.Client]:
+    with served(predictor, lambda: NOW_NS) as client:
+        yield client
+
+
+def test_health(client: httpx.Client) -> None:
+    assert client.get("/livez").json() == {"status": "alive"}
+    ready = client.get("/readyz")
+    assert ready.status_code == 200
+    assert ready.json() == {"status": "ready", "origin": "2020-08-15T10:00:00Z"}
+
+
+def test_forecast_of_all_horizons_and_of_one(client: httpx.Client) -> None:
+    answer = client.get("/v1/forecast/BTCUSDT").json()
+    assert answer["origin"] == "2020-08-15T10:00:00Z"
+    assert answer["expires"] == "2020-08-15T12:00:00Z"
+    assert [h["horizon_s"] for h in answer["horizons"]] == [3_600, 14_400, 28_800, 86_400]
+    one = client.get("/v1/forecast/BTCUSDT", params={"horizon_s": 28_800}).json()
+    assert one["horizons"] == [answer["horizons"][2]]
+    law = one["horizons"][0]
+    assert list(law["quantiles"]) == [
+        "0.005",
+        "0.01",
+        "0.025",
+        "0.05",
+        "0.25",
+        "0.5",
+        "0.75",
+        "0.95",
+        "0.975",
+        "0.99",
+        "0.995",
+    ]
+    assert law["shortfall"]["0.01"] < law["quantiles"]["0.01"] < 0 < law["quantiles"]["0.99"] < law["shortfall"]["0.99"]
+    assert law["vol_annual"] == pytest.approx((law["variance"] * 3 * 365) ** 0.5)
+
+
+def test_margin_with_components_that_add_up(client: httpx.Client, bars: pd.DataFrame) -> None:
+    answer = client.post("/v1/margin", json={"positions": [{"instrument": "BTCUSDT", "quantity": "-0.75"}]}).json()
+    position = answer["positions"][0]
+    closed = bars[bars["ts_ns"] + 900 * NS_PER_S <= NOW_NS]
+    assert Decimal(position["mark_price"]) == Decimal(repr(float(closed["close"].iloc[-1])))
+    for kind in ("initial", "maintenance"):
+        parts = [Decimal(v) for v in position[f"{kind}_components_usd"].values()]
+        assert sum(parts) == Decimal(position[f"{kind}_margin_usd"]) == Decimal(answer[f"{kind}_margin_usd"])
+    assert 0 < Decimal(answer["maintenance_margin_usd"]) <= Decimal(answer["initial_margin_usd"])
+    assert Decimal(answer["initial_margin_usd"]) < Decimal(position["notional_usd"])
+
+
+def test_margin_grows_with_size_and_nets(client: httpx.Client) -> None:
+    def initial(*quantities: str) -> Decimal:
+        positions = [{"instrument": "BTCUSDT", "quantity": q} for q in quantities]
+        return Decimal(client.post("/v1/margin", json={"positions": positions}).json()["initial_margin_usd"])
+
+    assert initial("2") == pytest.approx(2 * initial("1"), abs=Decimal("0.10"))
+    assert initial("3", "-2") == initial("1")
+    assert initial("1", "-1") == 0
+
+
+def test_the_endpoint_gives_what_a_backtest_gives(
+    predictor: Predictor, panel: Panel, network: NeuralForecaster, brief_calibration: Calibration
+) -> None:
+    published = predictor.at("BTCUSDT", NOW_NS)
+    past = panel.until(parse_utc("2020-08-15T10:00"))
+    whole = calibrate(network.forecast(past), past, brief_calibration, first_row=3_500)
+    np.testing.assert_allclose(published.forecast.quantiles[0], whole.quantiles[-1], rtol=1e-5)
+    schedule = publish(whole, past, MarginPolicy())
+    for side, rates in published.rates.items():
+        assert sum(rates.initial.values()) == pytest.approx(schedule.sides[side].initial_frac[-1], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "words"),
+    [
+        ("GET", "/v1/forecast/DOGEUSDT", None, 404, "known: BTCUSDT"),
+        ("GET", "/v1/forecast/BTCUSDT?horizon_s=60", None, 404, "known: 3600, 14400"),
+        ("GET", "/v1/forecast/BTCUSDT?horizon_s=soon", None, 422, "horizon_s"),
+        ("GET", "/v1/nothing", None, 404, "Not Found"),
+        ("GET", "/v1/margin", None, 405, "Method Not Allowed"),
+        ("POST", "/v1/margin", {"positions": []}, 422, "positions"),
+        ("POST", "/v1/margin", {"positions": [{"instrument": "BTCUSDT"}]}, 422, "quantity"),
+        ("POST", "/v1/margin", {"positions": [{"instrument": "BTCUSDT", "quantity": "NaN"}]}, 422, "quantity"),
+        ("POST", "/v1/margin", {"positions": [{"instrument": "BTCUSDT", "quantity": "1e30"}]}, 422, "quantity"),
+        ("POST", "/v1/margin", {"positions": [{"instrument": "BTCUSDT", "quantity": "1", "x": 1}]}, 422, "x"),
+        (
+            "POST",
+            "/v1/margin",
+            {"positions": [{"instrument": "ETH", "quantity": "1"}]},
+            404,
+            "unknown instrument 'ETH'",
+        ),
+    ],
+)
+def test_bad_requests_are_answered_with_problem_json(
+    client: httpx.Client, method: str, path: str, body: object, status: int, words: str
+) -> None:
+    answer = client.request(method, path, json=body)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+    assert words in answer.json()["detail"]
+
+
+def test_a_body_that_is_no_json_is_answered_too(client: httpx.Client) -> None:
+    answer = client.post("/v1/margin", content=b"{", headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+
+
+def test_openapi_describes_every_path(client: httpx.Client) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    assert set(paths) == {"/livez", "/readyz", "/v1/forecast/{instrument}", "/v1/margin"}
+
+
+def test_stale_data_is_answered_with_503_and_the_reason(predictor: Predictor) -> None:
+    late_ns = parse_utc("2020-08-21T00:00")
+    with served(predictor, lambda: late_ns) as client:
+        assert client.get("/livez").status_code == 200
+        for answer in (
+            client.get("/readyz"),
+            client.get("/v1/forecast/BTCUSDT"),
+            client.post("/v1/margin", json={"positions": [{"instrument": "BTCUSDT", "quantity": "1"}]}),
+        ):
+            assert answer.status_code == 503
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert "the newest data is of 2020-08-20T00:00:00Z" in answer.json()["detail"]
+            assert "import newer bars" in answer.json()["detail"]
+
+
+def test_a_forecast_expires_and_does_not_come_back(predictor: Predictor) -> None:
+    last_ns = parse_utc("2020-08-20T00:00")
+    assert predictor.at("BTCUSDT", last_ns + 2 * HOUR_NS).origin_ns == last_ns
+    with pytest.raises(StaleDataError):
+        predictor.at("BTCUSDT", last_ns + 2 * HOUR_NS + NS_PER_S)
+
+
+def test_before_any_data_there_is_no_forecast(predictor: Predictor) -> None:
+    with pytest.raises(StaleDataError, match="no bar had closed by 2019-"):
+        predictor.at("BTCUSDT", parse_utc("2019-01-01"))
+
+
+def test_new_bars_are_seen_and_old_answers_kept(
+    bars: pd.DataFrame,
+    model_folder: Path,
+    brief_calibration: Calibration,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = Store(tmp_path)
+    cut_ns = parse_utc("2020-08-15T10:00")
+    store.write(sample.SERIES, bars[bars["ts_ns"] < cut_ns])
+    predictor = Predictor(store, model_folder, calibration=brief_calibration)
+    computed: list[int] = []
+    compute = Predictor._compute
+
+    def counting(self: Predictor, series: Series, now_ns: int):  # type: ignore[no-untyped-def]
+        computed.append(now_ns)
+        return compute(self, series, now_ns)
+
+    monkeypatch.setattr(Predictor, "_compute", counting)
+    marks = [predictor.at("BTCUSDT", cut_ns + s * NS_PER_S).mark_price for s in (60, 120, 899)]
+    assert len(computed) == 1
+    store.write(sample.SERIES, bars[bars["ts_ns"] < cut_ns + 900 * NS_PER_S])
+    newer = predictor.at("BTCUSDT", cut_ns + 901 * NS_PER_S)
+    assert len(computed) == 2
+    assert len(set(marks)) == 1
+    assert newer.mark_price != marks[0]
+    assert format_utc(newer.origin_ns) == "2020-08-15T10:00:00Z"
+
+
+def test_a_model_serves_only_its_instrument_and_bars(
+    predictor: Predictor, model_folder: Path, bars: pd.DataFrame, tmp_path: Path
+) -> None:
+    with pytest.raises(UnknownInstrumentError, match="known: BTCUSDT"):
+        predictor.at("ETHUSDT", NOW_NS)
+    store = Store(tmp_path)
+    hourly = bars.iloc[::4].reset_index(drop=True)
+    store.write(Series("binance-spot", "BTCUSDT", 3_600), hourly)
+    with pytest.raises(SettingError, match="the model needs 900 s bars"):
+        Predictor(store, model_folder).at("BTCUSDT", NOW_NS)
