@@ -30,7 +30,8 @@ def median_s(work: Callable[[], object]) -> float:
 
 def main() -> None:
     """Print the times of both and their ratio, and check that they agree."""
-    returns = 100 * sp500.load()["Adj Close"].pct_change().dropna().to_numpy()
+    prices = sp500.load()["Adj Close"]
+    returns = np.asarray(100 * prices.pct_change().dropna(), dtype=np.float64)
     parameters = estimate(returns, student_t=False, with_mean=True)
     model = arch_model(returns, rescale=False)
     result = model.fit(disp="off")

@@ -142,7 +142,7 @@ def test_the_run_is_tracked_once_and_its_model_is_champion(
     assert track(result, plan, brief_config, tracking, now_ms=1) == 1
     client = MlflowClient(tracking_uri=tracking.uri, registry_uri=tracking.uri)
     version = client.get_model_version_by_alias("margincast", "champion")
-    run_id = str(run_id)
+    run_id = str(version.run_id)
     run = client.get_run(run_id)
     assert run.data.metrics["network/8h/qlike"] == pytest.approx(
         next(s.qlike for s in result.scores if (s.model, s.horizon_s) == ("network", 28_800))
