@@ -65,7 +65,7 @@ def demo(
     from features.sources import SOURCES, sample
     from features.store import Series
     from training.config import DEMO, load_config
-    from training.tracking import Tracking, default_root
+    from training.tracking import DEFAULT_ROOT, Tracking
 
     started = time.monotonic()
     plan = DemoPlan(test_from_ns=parse_utc(test_from), test_to_ns=parse_utc(test_to))
@@ -83,13 +83,13 @@ def demo(
 
         result = run_demo(frame, series, out, config, bar, plan)
         logged = bar("log the run")
-        root = tracking or default_root()
+        root = tracking or DEFAULT_ROOT
         version = track(result, plan, config, Tracking(root), int(time.time() * 1000))
         logged(1, 1)
     _print_scores(result)
     if result.re_used:
         console.print(f"re-used, unchanged since the last run: {', '.join(dict.fromkeys(result.re_used))}")
-    console.print(f"model    version {version}, alias champion, in {root}/mlflow.db")
+    console.print(f"model    version {version}, alias champion, in {root / 'mlflow.db'}")
     console.print(f"report   {result.report}")
     console.print(f"time     {time.monotonic() - started:.0f} s")
 
@@ -122,9 +122,9 @@ def serve(
 
     stopped_ns = parse_utc(as_of) if as_of else None
     if model is None:
-        from training.tracking import Tracking, default_root
+        from training.tracking import DEFAULT_ROOT, Tracking
 
-        model = Tracking(tracking or default_root()).champion_folder()
+        model = Tracking(tracking or DEFAULT_ROOT).champion_folder()
     predictor = Predictor(Store(store), model)
     clock = f"stopped at {format_utc(stopped_ns)}" if stopped_ns is not None else "running"
     console.print(f"model {predictor.model_id[:12]} for {predictor.instrument}, store {store}, clock {clock}")
@@ -168,17 +168,15 @@ def _print_scores(result: "DemoResult") -> None:
                 table.add_section()
             table.add_row(*(f"[bold cyan]{c.text}[/]" if c.best else c.text for c in row))
         console.print(table)
-    console.print(
-        "t: Diebold-Mariano against log-HAR, below -2 is better beyond chance; hits should be 1 %",
-        style="dim",
-    )
+    console.print("t: Diebold-Mariano against log_har on QLIKE, below -2 is better beyond chance", style="dim")
+    console.print("<1 %, >99 %: returns beyond the quantile, in percent (1.00 is right), and Kupiec's p", style="dim")
 
 
 def main() -> None:
-    """Run the app; a fault of the data ends with exit code 2 and one line, not a traceback."""
+    """Run the app; a fault of the data or of a file ends with exit code 2 and one line, not a traceback."""
     try:
         app()
-    except DataError as error:
+    except (DataError, OSError) as error:
         Console(stderr=True).print(f"[red]error:[/] {error}", soft_wrap=True, highlight=False)
         sys.exit(2)
 

@@ -125,7 +125,7 @@ class Store:
         path = self.root / series.folder / name
         merged = rows
         if path.exists():
-            old = pq.read_table(path, partitioning=None).to_pandas()
+            old = _read_file(path)
             merged = pd.concat([old, rows]).drop_duplicates("ts_ns", keep="last").sort_values("ts_ns")
             if name in files and merged.reset_index(drop=True).equals(old):
                 return False
@@ -139,7 +139,7 @@ class Store:
         path = self.root / series.folder / name
         if not path.exists():
             raise FormatError(f"{path}: the manifest names this file but it is gone; import the data again")
-        part: pd.DataFrame = pq.read_table(path, partitioning=None).to_pandas()
+        part = _read_file(path)
         if len(part) != entry["rows"]:
             raise FormatError(f"{path}: {len(part)} rows, manifest says {entry['rows']}; import the data again")
         return part
@@ -149,7 +149,13 @@ class Store:
 
     def _manifest(self, series: Series) -> dict[str, Any] | None:
         path = self._manifest_path(series)
-        return json.loads(path.read_text()) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            manifest: dict[str, Any] = json.loads(path.read_text())
+        except json.JSONDecodeError as error:
+            raise FormatError(f"{path}: is damaged ({error}); delete it and import the data again") from error
+        return manifest
 
     def _required_manifest(self, series: Series) -> dict[str, Any]:
         manifest = self._manifest(series)
@@ -157,3 +163,12 @@ class Store:
             self.find(series.symbol)
             raise UnknownInstrumentError(f"{series.symbol}: no {series.bar_s} s bars of {series.venue} in {self.root}")
         return manifest
+
+
+def _read_file(path: Path) -> pd.DataFrame:
+    """Read one Parquet file as it is, without the columns that its folder's name implies."""
+    try:
+        frame: pd.DataFrame = pq.read_table(path, partitioning=None).to_pandas()
+    except pa.ArrowInvalid as error:
+        raise FormatError(f"{path}: is damaged ({error}); delete it and import the data again") from error
+    return frame

@@ -48,8 +48,10 @@ def test_no_room_imports_the_command_line_or_a_room_above(package: str) -> None:
 
 
 def test_the_wheel_holds_every_package_the_sample_and_the_licences(tmp_path: Path) -> None:
-    pytest.importorskip("hatchling", reason="built by pip in isolation where hatchling is absent")
-    build = "from hatchling.builders.wheel import WheelBuilder as W; import sys; print(next(W(sys.argv[1]).build(directory=sys.argv[2])))"
+    build = (
+        "import sys; from hatchling.builders.wheel import WheelBuilder; "
+        "print(next(WheelBuilder(sys.argv[1]).build(directory=sys.argv[2])))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", build, str(ROOT), str(tmp_path)], capture_output=True, text=True, check=True, timeout=120
     )
@@ -74,7 +76,9 @@ def test_only_the_sample_is_data() -> None:
 
 def test_every_dependency_is_pinned_and_used() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    pinned = {line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
+    pinned = {
+        line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
+    }
     wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     assert {w.split(">=")[0].lower() for w in wanted} <= pinned
     modules = {"scikit-learn": "sklearn", "array-api-compat": "array_api_compat"}

@@ -107,7 +107,7 @@ def _trainer(config: TrainingConfig, progress: Progress) -> lightning.Trainer:
     """Single process, deterministic, silent: progress and history are ours."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     return lightning.Trainer(
-        accelerator="auto",
+        accelerator="cpu",  # the network is small: a transfer would cost more than it saves
         devices=1,
         max_epochs=config.epochs,
         gradient_clip_val=config.gradient_clip,

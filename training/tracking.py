@@ -22,9 +22,7 @@ MODEL, CHAMPION, EXPERIMENT = "margincast", "champion", "margincast"
 BATCH = 1_000  # entries that MLflow takes in one call
 
 
-def default_root() -> Path:
-    """Folder ``mlruns`` below the current one."""
-    return Path.cwd() / "mlruns"
+DEFAULT_ROOT = Path("mlruns")  # below the current folder
 
 
 @dataclass(frozen=True)

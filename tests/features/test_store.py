@@ -99,6 +99,9 @@ def test_a_lost_or_shortened_file_is_named(frame: pd.DataFrame, tmp_path: Path) 
     frame.head(5).to_parquet(part)
     with pytest.raises(FormatError, match="5 rows, manifest says"):
         store.scan(SERIES)
+    part.write_bytes(b"PAR1 not really")
+    with pytest.raises(FormatError, match="is damaged"):
+        store.scan(SERIES)
     part.unlink()
     with pytest.raises(FormatError, match="gone; import the data again"):
         store.scan(SERIES)

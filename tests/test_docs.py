@@ -1,0 +1,46 @@
+"""Every Python example of the documents runs and prints what they say; every command of theirs exists."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+import margincast
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+EXAMPLE = re.compile(r"```python\n(.*?)```\n\nprints\n\n```text\n(.*?)```", re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_examples_print_what_the_page_says(page: Path) -> None:
+    text = page.read_text()
+    examples = EXAMPLE.findall(text)
+    assert len(examples) == text.count("```python"), "a Python example without its output"
+    for code, expected in examples:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code, str(page), "exec"), {})
+        assert printed.getvalue().strip() == expected.strip()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_commands_and_options_exist(page: Path) -> None:
+    commands = get_command(margincast.app).commands  # type: ignore[attr-defined]
+    for name, rest in re.findall(r"^ *(?:\.venv/bin/)?margincast (\w+)(.*)$", page.read_text(), re.MULTILINE):
+        options = {option for p in commands[name].params for option in p.opts}
+        assert set(re.findall(r"--[a-z-]+", rest)) <= options
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_make_targets_of_the_readme_exist() -> None:
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"make (\w+)", (ROOT / "README.md").read_text())) <= targets
