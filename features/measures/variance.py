@@ -119,8 +119,8 @@ def realised_quarticity(log_returns: FloatArray) -> FloatArray:
 
     Examples
     --------
-    >>> realised_quarticity(np.array([0.01, -0.02, 0.01])) * 1e9
-    np.float64(180.0)
+    >>> realised_quarticity(np.array([0.01, -0.02, 0.01])).round(12)
+    np.float64(1.8e-07)
     """
     _need(log_returns, 1, "realised quarticity")
     total: FloatArray = np.power(log_returns, 4).sum(axis=-1)
