@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from backtests.demo_plan import BASELINE, NAMES, NETWORK, DemoPlan, DemoResult
+from backtests.demo_plan import BASELINE, LEAST_TEST_DAYS, LEAST_TRAINING_DAYS, NAMES, NETWORK, DemoPlan, DemoResult
 from backtests.demo_report import write_demo_report
 from backtests.margin import score_margin
 from backtests.scoreboard import reliability, score_all
@@ -85,14 +85,14 @@ def _check_period(panel: Panel, plan: DemoPlan) -> None:
     first, last = (format_utc(int(panel.origin_ns[i])) for i in (0, -1))
     known = f"{panel.instrument}: features from {first} to {last}"
     training_days = (plan.forecast_from_ns - int(panel.origin_ns[0])) / DAY_NS
-    if training_days < 90:
+    if training_days < LEAST_TRAINING_DAYS:
         raise ShortHistoryError(
             f"{known} leave {training_days:.0f} days before {format_utc(plan.forecast_from_ns)} to train on, "
-            "90 are needed; give a longer history or a later test period"
+            f"{LEAST_TRAINING_DAYS} are needed; give a longer history or a later test period"
         )
-    if panel.origin_ns[-1] < plan.test_from_ns + 30 * DAY_NS:
+    if panel.origin_ns[-1] < plan.test_from_ns + LEAST_TEST_DAYS * DAY_NS:
         raise ShortHistoryError(
-            f"{known} hold less than 30 days from {format_utc(plan.test_from_ns)} on to test; "
+            f"{known} hold less than {LEAST_TEST_DAYS} days from {format_utc(plan.test_from_ns)} on to test; "
             "give later bars or an earlier test period"
         )
 

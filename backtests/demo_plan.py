@@ -8,12 +8,15 @@ from numpy.typing import NDArray
 
 from backtests.margin import MarginScore
 from backtests.scoreboard import Score
-from features.clock import DAY_NS, parse_utc
+from features.clock import DAY_NS, format_utc, parse_utc
+from features.errors import SettingError
 from features.spec import FeatureSpec
 from models.calibration import Calibration
 from serving.margin.policy import MarginPolicy
 
 FloatArray = NDArray[np.float64]
+
+LEAST_TRAINING_DAYS, LEAST_TEST_DAYS = 95, 30
 
 NETWORK, BASELINE = "network", "log_har"
 NAMES = {
@@ -39,6 +42,14 @@ class DemoPlan:
     spec: FeatureSpec = field(default_factory=FeatureSpec)
     calibration: Calibration = field(default_factory=Calibration)
     policy: MarginPolicy = field(default_factory=MarginPolicy)
+
+    def __post_init__(self) -> None:
+        """Refuse a test that ends too soon after it begins."""
+        if self.test_to_ns < self.test_from_ns + LEAST_TEST_DAYS * DAY_NS:
+            raise SettingError(
+                f"the test from {format_utc(self.test_from_ns)} to {format_utc(self.test_to_ns)} is shorter than "
+                f"{LEAST_TEST_DAYS} days; choose other dates"
+            )
 
     @property
     def forecast_from_ns(self) -> int:

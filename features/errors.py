@@ -10,7 +10,8 @@ DataError
 ├── SettingError            a configuration value or key that makes no sense
 ├── UnknownInstrumentError  an instrument that the store or the model does not hold
 ├── UnknownHorizonError     a horizon that was not forecast
-└── StaleDataError          no fresh forecast exists; nothing older is used instead
+├── StaleDataError          no fresh forecast exists; nothing older is used instead
+└── ForecastError           numbers that no forecast or margin may be made of
 
 Each message says what was wrong, where (file, row, timestamp) and what to do.
 """
@@ -63,6 +64,10 @@ class UnknownHorizonError(DataError):
 
 class StaleDataError(DataError):
     """No fresh forecast exists; nothing older is used instead."""
+
+
+class ForecastError(DataError):
+    """Numbers that no forecast or margin may be made of: not finite, crossing, of a wrong shape."""
 
 
 def lookup(table: Mapping[str, T], name: str, kind: str) -> T:

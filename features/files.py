@@ -16,7 +16,8 @@ from uuid import uuid4
 def written_whole(path: Path) -> Iterator[Path]:
     """Yield a scratch path beside ``path`` that takes its place when the block succeeds.
 
-    The block makes a file or a folder there; a folder cannot replace a former one.
+    The block makes a file or a folder there. A folder's name holds the hash of what it
+    is made from: one that another process finished meanwhile stays.
 
     If the block fails or is interrupted, ``path`` keeps its former content.
 
@@ -33,6 +34,8 @@ def written_whole(path: Path) -> Iterator[Path]:
     scratch = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
     try:
         yield scratch
+        if scratch.is_dir() and path.exists():
+            return
         os.replace(scratch, path)  # noqa: PTH105 - replaces atomically on POSIX and Windows
     finally:
         if scratch.is_dir():

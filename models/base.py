@@ -6,7 +6,7 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from features.errors import SettingError
+from features.errors import ForecastError, SettingError
 from features.pipeline import Panel, horizon_index
 
 FloatArray = NDArray[np.float64]
@@ -30,7 +30,7 @@ class Forecast:
 
     Raises
     ------
-    ValueError
+    ForecastError
         If a shape does not fit, a number is not finite, a variance is not
         positive, quantiles cross or a shortfall lies inside its quantile.
     """
@@ -48,15 +48,15 @@ class Forecast:
         tail_shape = (*shape, len(self.levels))
         found = self.variance.shape, self.quantiles.shape, self.shortfall.shape
         if found != (shape, tail_shape, tail_shape):
-            raise ValueError(f"a forecast of shape {tail_shape} got variance, quantiles, shortfall of {found}")
+            raise ForecastError(f"a forecast of shape {tail_shape} got variance, quantiles, shortfall of {found}")
         if not all(np.isfinite(a).all() for a in (self.variance, self.quantiles, self.shortfall)):
-            raise ValueError("a forecast must be finite; a model that cannot forecast must say so, not answer NaN")
+            raise ForecastError("a forecast must be finite; a model that cannot forecast must say so, not answer NaN")
         if (self.variance <= 0).any():
-            raise ValueError("a forecast variance must be positive")
+            raise ForecastError("a forecast variance must be positive")
         if (np.diff(self.quantiles, axis=-1) < 0).any():
-            raise ValueError("forecast quantiles cross; rearrange them before")
+            raise ForecastError("forecast quantiles cross; rearrange them before")
         if (outward(self.levels) * (self.shortfall - self.quantiles) < 0).any():
-            raise ValueError("a forecast shortfall lies inside its quantile")
+            raise ForecastError("a forecast shortfall lies inside its quantile")
 
     def rows(self, first: int, stop: int | None = None) -> "Forecast":
         """The forecasts of origins ``first`` to ``stop - 1``."""

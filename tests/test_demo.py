@@ -173,7 +173,7 @@ def test_the_champion_serves_what_the_schedule_says(result: DemoResult, plan: De
 def test_too_short_a_history_is_refused(
     bars: pd.DataFrame, brief_config: TrainingConfig, plan: DemoPlan, tmp_path: Path
 ) -> None:
-    with pytest.raises(ShortHistoryError, match="90 are needed"):
+    with pytest.raises(ShortHistoryError, match="95 are needed"):
         run_demo(bars.iloc[8_000:], sample.SERIES, tmp_path, brief_config, silent, plan)
     with pytest.raises(ShortHistoryError, match="less than 30 days"):
         run_demo(bars.iloc[:18_500], sample.SERIES, tmp_path, brief_config, silent, plan)
@@ -201,6 +201,7 @@ def test_a_fault_ends_with_code_2_and_one_line(tmp_path: Path) -> None:
         ("demo", "--bars", "none.csv"): "none.csv: no such file",
         ("demo", "--bars", "bad.csv"): "bad.csv: no column volume",
         ("demo", "--test-from", "soon"): "'soon' is not an ISO-8601 time",
+        ("demo", "--test-from", "2022-06-01", "--test-to", "2022-05-01"): "shorter than 30 days",
         ("demo", "--bars", "none.csv", "--symbol", "../x"): "none.csv",
         ("serve",): "no model registry",
         ("serve", "--model", "nowhere"): "nowhere/model.json: no such file",

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from features.errors import ForecastError
 from serving.margin.policy import MarginPolicy
 
 FloatArray = NDArray[np.float64]
@@ -85,7 +86,7 @@ def scan(raw: FloatArray, history: History, policy: MarginPolicy) -> Scan:
 
     Raises
     ------
-    ValueError
+    ForecastError
         If a forecast or a history is not finite: there is no margin without a forecast.
 
     Examples
@@ -96,7 +97,7 @@ def scan(raw: FloatArray, history: History, policy: MarginPolicy) -> Scan:
     ([0.04, 0.04, 0.0, 0.02, 0.0], 0.1)
     """
     if not all(np.isfinite(a).all() for a in (raw, history.stress, history.floor, history.long_run)):
-        raise ValueError("a margin needs finite forecasts and history; a missing one must stop it, not lower it")
+        raise ForecastError("a margin needs finite forecasts and history; a missing one must stop it, not lower it")
     raw = np.maximum(raw, 0.0)
     weighted = np.maximum(raw, (1 - policy.stress_weight) * raw + policy.stress_weight * history.stress)
     blended = np.maximum(weighted, history.floor)
