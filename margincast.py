@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,14 +28,24 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="margincast",
-    help="Volatility and tail forecasts for crypto derivatives, and the margin that follows from them.",
     no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
 console = Console()
 OUT = Path("demo")
+
+
+@app.callback()
+def about(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    """Volatility and tail forecasts for crypto derivatives, and the margin that follows from them."""
+    if version:
+        console.print(metadata.version("margincast"), highlight=False)
+        raise typer.Exit
 
 
 @app.command(

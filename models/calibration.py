@@ -15,7 +15,8 @@ from models.base import Forecast, outward
 
 FloatArray = NDArray[np.float64]
 
-LONGEST_WAIT_ROWS = 72  # hours for a one-day window to end and the next midnight to come, twice
+# A one-day window ends, midnight comes, the windows before it end; and a week that a model may look back.
+SETTLING_ROWS = 72 + 168
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Calibration:
     @property
     def warm_up_rows(self) -> int:
         """Rows before the first forecast of interest that the calibration should be given."""
-        return self.tail_rows + self.bias_rows + LONGEST_WAIT_ROWS
+        return self.tail_rows + self.bias_rows + SETTLING_ROWS
 
 
 def calibrate(raw: Forecast, panel: Panel, settings: Calibration, first_row: int = 0) -> Forecast:
