@@ -82,7 +82,7 @@ def demo(
     plan = DemoPlan(test_from_ns=parse_utc(test_from), test_to_ns=parse_utc(test_to))
     config = load_config(DEMO)
     if bars is None:
-        frame, series = sample.read(), sample.SERIES
+        frame, series = SOURCES["sample"](sample.PATH), sample.SERIES
     else:
         frame = SOURCES["bars"](bars)
         series = Series(venue="file", symbol=symbol or bars.stem, bar_s=bar_length_s(frame, str(bars)))

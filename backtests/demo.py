@@ -14,9 +14,10 @@ from backtests.demo_report import write_demo_report
 from backtests.margin import score_margin
 from backtests.scoreboard import reliability, score_all
 from backtests.walkforward import read_forecasts, walk_forward, write_forecasts
-from features.clock import DAY_NS, HOUR_NS, format_utc
+from features.clock import DAY_NS, HOUR_NS, NS_PER_S, format_utc
 from features.errors import ShortHistoryError
 from features.files import code_hash, sha256_of, write_json, write_text
+from features.grid import traded
 from features.pipeline import Panel, Progress, build_panel
 from features.store import Series, Store
 from models import FORECASTERS, artefact
@@ -160,9 +161,10 @@ def _forecasts(
 
 
 def _prices(bars: pd.DataFrame, series: Series, origin_ns: np.ndarray) -> np.ndarray:
-    """Last close known at each origin."""
-    closed_ns = bars["ts_ns"].to_numpy() + series.bar_s * 1_000_000_000
-    prices: np.ndarray = bars["close"].to_numpy()[np.searchsorted(closed_ns, origin_ns, side="right") - 1]
+    """Last traded close known at each origin."""
+    shown = traded(bars)
+    closed_ns = shown["ts_ns"].to_numpy() + series.bar_s * NS_PER_S
+    prices: np.ndarray = shown["close"].to_numpy()[np.searchsorted(closed_ns, origin_ns, side="right") - 1]
     return prices
 
 

@@ -30,6 +30,7 @@ def write_demo_report(
     log_return = panel.targets.log_return[first : first + len(network.origin_ns)]
     h = network.horizon_index(plan.policy.mpor_s)
     mpor_h = plan.policy.mpor_s // HOUR_S
+    unit = f"1 {result.instrument.removesuffix('USDT')}"
     losses = {side: realised_loss(panel, schedule, plan.policy.mpor_s, side) for side in SIDES}
     falls = {name: (parse_utc(a), parse_utc(b)) for name, (a, b) in plan.falls.items()}
     falls = {name: span for name, span in falls.items() if network.origin_ns[0] <= span[0] < network.origin_ns[-1]}
@@ -61,10 +62,10 @@ def write_demo_report(
             [plots.reliability(result.reliability, LEVELS, network.horizons_s, NAMES)],
         ),
     ]
-    margin_blocks = [plots.crash_margins(falls, schedule, price, losses, mpor_h)] if falls else []
+    margin_blocks = [plots.crash_margins(falls, schedule, price, losses, mpor_h, unit)] if falls else []
     sections += [
         Section(
-            "Margin of a 1 BTC perpetual through the falls" if falls else "Margin",
+            f"Margin of a {unit} perpetual through the falls" if falls else f"Margin of a {unit} perpetual",
             f"Published initial (IM, period of risk {mpor_h} h) and maintenance margin (MM) of the network, and the "
             "loss that a position opened at each hour made over the period of risk. A red area above a solid line "
             "would be a loss beyond the margin.",
@@ -72,8 +73,9 @@ def write_demo_report(
         ),
         Section(
             "What the initial margin is made of",
-            "Parts of the published rate: the forecast loss, the weight of stressed days, the floor, the buffer that "
-            "is used up as the forecast rises, and the limiter that lets the rate fall by a tenth a day at most.",
+            "Parts of the published rate: the forecast loss, what is held through gaps of the feed, the weight of "
+            "stressed days, the floor, the buffer that is used up as the forecast rises, and the limiter that lets the "
+            "rate fall by a tenth a day at most.",
             [plots.margin_parts(schedule, side, losses[side]) for side in SIDES],
         ),
     ]

@@ -27,6 +27,7 @@ SIDE_COLOURS = {
 }
 PART_COLOURS = {
     "forecast": "#1765c1",
+    "gap_hold": "#7a8794",
     "stress": "#e08a1e",
     "floor": "#8a63b8",
     "buffer": "#f0c36d",
@@ -118,6 +119,7 @@ def crash_margins(
     price: FloatArray,
     losses: Mapping[str, FloatArray],
     mpor_h: int,
+    unit: str,
 ) -> go.Figure:
     """A column a fall: the price above, published margins and realised losses of one unit below, USD."""
     figure = make_subplots(
@@ -142,7 +144,7 @@ def crash_margins(
         for side in losses:
             _add_side(figure, schedule, side, kept, price[kept], losses[side][kept], mpor_h, place)
     figure.update_yaxes(title="price, USD", row=1, col=1)
-    figure.update_yaxes(title="USD per 1 BTC", row=2, col=1)
+    figure.update_yaxes(title=f"USD per {unit}", row=2, col=1)
     figure.update_yaxes(rangemode="tozero", row=2)
     figure.update_xaxes(type="date")
     return _styled(figure, 560)

@@ -11,11 +11,10 @@ from features.clock import DAY_NS, HOUR_S
 from features.errors import ShortHistoryError
 from features.pipeline import Panel
 from models.base import Forecast
-from models.scores import crps_from_quantiles, fz0, pinball, qlike, qlike_floor
+from models.scores import crps_from_quantiles, fz0_of_tails, pinball, qlike, qlike_floor
 
 FloatArray = NDArray[np.float64]
 TAIL_LEVELS = (0.005, 0.01, 0.025, 0.05, 0.95, 0.975, 0.99, 0.995)
-FZ_LEVELS = (0.01, 0.025)
 BASIS_POINT = 1e-4
 
 
@@ -25,9 +24,9 @@ class Score:
 
     ``qlike_net``: less the expected QLIKE of the true variance. ``pinball_tail_bp``:
     mean over the tail levels. ``fz0_tail``: mean over 1 and 2.5 %, both tails.
-    ``hit_LEVEL``: share of returns below the quantile (above it, for upper
-    levels), in percent. ``kupiec_LEVEL``, ``coverage_LEVEL``: p-values, of
-    Kupiec's and of Christoffersen's conditional test. ``*_t``: Diebold-Mariano
+    ``hit_low``, ``hit_high``: share of returns below the 1 % and above the 99 %
+    quantile, in percent. ``kupiec_*``, ``coverage_*``: their p-values, of Kupiec's
+    and of Christoffersen's conditional test. ``*_t``: Diebold-Mariano
     against the baseline, negative is better. ``realised_over_forecast``: mean of RV / variance.
     """
 
@@ -96,13 +95,8 @@ class _Windows:
         return loss
 
     def fz0(self) -> FloatArray:
-        losses = []
-        for level in FZ_LEVELS:
-            low, high = self.levels.index(level), self.levels.index(1 - level)
-            losses.append(fz0(self.log_return, self.quantiles[:, low], self.shortfall[:, low], level))
-            losses.append(fz0(-self.log_return, -self.quantiles[:, high], -self.shortfall[:, high], level))
-        mean: FloatArray = np.mean(losses, axis=0)
-        return mean
+        loss: FloatArray = fz0_of_tails(self.log_return, self.quantiles, self.shortfall, self.levels)
+        return loss
 
     def pinball(self) -> float:
         return float(np.mean([pinball(self.log_return, self.quantile(p), p).mean() for p in TAIL_LEVELS]))

@@ -22,8 +22,9 @@ Measure = Callable[[FloatArray], FloatArray]
 # (grid, index of the first bar after each origin, origins, look-back in bars) -> column
 Family = Callable[[BarGrid, IntArray, IntArray, int], FloatArray]
 
-VARIANCE_FLOOR = 1e-9  # per hour: three hundredths of a basis point of price
+VARIANCE_FLOOR = 1e-9  # per hour: a third of a basis point of price
 CHUNK = 1_024
+USUAL_VOLUME_H = 720
 
 
 def rolled(measure: Measure, per_bar: FloatArray, ends: IntArray, window_bars: int) -> FloatArray:
@@ -102,7 +103,7 @@ def _move(grid: BarGrid, ends: IntArray, _origins: IntArray, window_bars: int) -
 
 def _log_volume(grid: BarGrid, ends: IntArray, _origins: IntArray, window_bars: int) -> FloatArray:
     """Log of base volume per hour over the window relative to the last 30 days."""
-    month_bars = 720 * HOUR_S // grid.bar_s
+    month_bars = USUAL_VOLUME_H * HOUR_S // grid.bar_s
     recent = rolled(lambda v: v.mean(axis=-1), grid.volume, ends, window_bars)
     usual = rolled(lambda v: v.mean(axis=-1), grid.volume, ends, month_bars)
     return np.log((recent + 1e-6 * usual + 1e-12) / (usual + 1e-12))
@@ -163,3 +164,16 @@ def parse(name: str, bar_s: int) -> tuple[Family, int]:
     if not (lookback.endswith("h") and hours.isdigit() and int(hours) * HOUR_S % bar_s == 0 and int(hours)):
         raise SettingError(f"feature {name!r}: no look-back in whole hours and bars; write log_rv_24h")
     return lookup(FAMILIES, family, "feature family"), int(hours) * HOUR_S // bar_s
+
+
+def history_bars(name: str, bar_s: int) -> int:
+    """Bars before an origin that a feature needs.
+
+    Examples
+    --------
+    >>> history_bars("log_rv_4h", 900), history_bars("log_volume_1h", 900), history_bars("weekend", 900)
+    (16, 2880, 0)
+    """
+    _, window_bars = parse(name, bar_s)
+    usual = USUAL_VOLUME_H * HOUR_S // bar_s if name.startswith("log_volume_") else 0
+    return max(window_bars, usual)

@@ -86,3 +86,8 @@ def _long_runs(flag: NDArray[np.bool_], longest: int) -> NDArray[np.bool_]:
     for start, stop in edges.reshape(-1, 2):
         out[start:stop] = stop - start > longest
     return out
+
+
+def traded(bars: pd.DataFrame) -> pd.DataFrame:
+    """The bars in which anything was traded; the others show no price of their own."""
+    return bars[bars["volume"] > 0]

@@ -16,6 +16,7 @@ from features.errors import PriceError, SchemaError, ShortHistoryError, TimeOrde
 
 # A vendor's time column says its unit in its name; ours is ts_ns.
 TIME_COLUMNS_NS = {"ts_ns": 1, "ts_us": 1_000, "ts_ms": 1_000_000, "ts_s": NS_PER_S}
+FIRST_NS, LAST_NS = 631_152_000 * NS_PER_S, 7_258_118_400 * NS_PER_S  # 1990 and 2200
 PRICES = ("open", "high", "low", "close")
 
 
@@ -82,7 +83,6 @@ BARS = Table(
     columns={"ts_ns": "int64"} | dict.fromkeys((*PRICES, "volume"), "float64"),
     check=check_bars,
 )
-TABLES = {BARS.kind: BARS}
 
 
 def to_canonical(raw: pd.DataFrame, table: Table, where: str) -> pd.DataFrame:
@@ -118,20 +118,33 @@ def to_canonical(raw: pd.DataFrame, table: Table, where: str) -> pd.DataFrame:
         raise ShortHistoryError(f"{where}: the file has no rows; give at least one bar")
     named = raw.rename(columns={time_column: "ts_ns"})[list(table.columns)]
     frame = pd.DataFrame({c: _numbers(named[c], t, where) for c, t in table.columns.items()})
+    _check_unit(frame["ts_ns"].to_numpy(), time_column, where)
     frame["ts_ns"] *= TIME_COLUMNS_NS[time_column]
     table.check(frame, where)
     return frame
 
 
+def _check_unit(stamps: NDArray[np.int64], time_column: str, where: str) -> None:
+    """Refuse stamps that lie outside 1990 to 2200 in the unit that their column names."""
+    edges = (FIRST_NS // TIME_COLUMNS_NS[time_column], LAST_NS // TIME_COLUMNS_NS[time_column])
+    outside = (stamps < edges[0]) | (stamps > edges[1])
+    if outside.any():
+        row = int(outside.argmax())
+        raise TimeOrderError(
+            f"{where}: row {row}: {time_column}={stamps[row]} is no time between 1990 and 2200; "
+            f"name the column by its unit: {', '.join(TIME_COLUMNS_NS)}"
+        )
+
+
 def _numbers(column: pd.Series, dtype: str, where: str) -> pd.Series:
     """Cast one column, or say which row holds something else than a number."""
     numeric = pd.to_numeric(column, errors="coerce")
-    bad = numeric.isna() & column.notna() if dtype == "float64" else numeric.isna()
+    bad = numeric.isna() & column.notna() if dtype == "float64" else numeric.isna() | (numeric % 1 != 0)
     if bad.any():
         row = int(bad.to_numpy().argmax())
+        wanted = "a number" if dtype == "float64" else "a whole number"
         raise SchemaError(
-            f"{where}: row {row}: column {column.name} holds {column.iloc[row]!r}, which is not a number; "
-            "correct the row"
+            f"{where}: row {row}: column {column.name} holds {column.iloc[row]!r}, which is not {wanted}; correct it"
         )
     cast: pd.Series = numeric.astype(np.dtype(dtype))
     return cast

@@ -23,25 +23,23 @@ DEFAULT_FEATURES = (
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpec:
-    """Features known at each origin, and the horizons that are forecast from it.
+    """Features known at each full hour, and the horizons that are forecast from it.
 
     A feature is ``family_LOOKBACKh`` or a calendar family without a look-back:
     see :mod:`features.catalogue`.
     """
 
     bar_s: int = 900
-    origin_step_s: int = HOUR_S
     horizons_s: tuple[int, ...] = (3_600, 14_400, 28_800, 86_400)
     features: tuple[str, ...] = DEFAULT_FEATURES
 
     def __post_init__(self) -> None:
-        """Refuse steps that the bars do not divide."""
-        for step_s in (self.origin_step_s, *self.horizons_s):
-            if step_s <= 0 or step_s % self.bar_s or step_s % self.origin_step_s:
-                raise SettingError(
-                    f"{step_s} s is no positive multiple of the bar ({self.bar_s} s) and the origin step "
-                    f"({self.origin_step_s} s); choose horizons that both divide"
-                )
+        """Refuse bars that do not divide the hour, and horizons that are not whole hours."""
+        if self.bar_s <= 0 or HOUR_S % self.bar_s:
+            raise SettingError(f"bars of {self.bar_s} s do not divide the hour; choose bars that do")
+        for horizon_s in self.horizons_s:
+            if horizon_s <= 0 or horizon_s % HOUR_S:
+                raise SettingError(f"horizon {horizon_s} s is no positive number of hours; choose horizons that are")
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "FeatureSpec":
@@ -56,5 +54,5 @@ class FeatureSpec:
 
     @property
     def horizon_rows(self) -> tuple[int, ...]:
-        """Each horizon in origin steps."""
-        return tuple(h // self.origin_step_s for h in self.horizons_s)
+        """Each horizon in rows: origins are full hours."""
+        return tuple(h // HOUR_S for h in self.horizons_s)

@@ -20,8 +20,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.clock import month_of
-from features.errors import FormatError, SettingError, UnknownInstrumentError
+from features.clock import NS_PER_S, format_utc, month_of
+from features.errors import (
+    FormatError,
+    SettingError,
+    ShortHistoryError,
+    TimeOrderError,
+    UnknownInstrumentError,
+)
 from features.files import sha256_of, sha256_of_file, write_json, written_whole
 from features.schema import BARS
 
@@ -55,8 +61,16 @@ class Store:
         self.root = root
 
     def write(self, series: Series, frame: pd.DataFrame) -> int:
-        """Merge checked bars into the store; answers how many partitions changed."""
-        BARS.check(frame, f"bars for {series.symbol}")
+        """Merge checked bars into the store; answers how many partitions changed.
+
+        An import that was interrupted is mended by importing again.
+
+        Raises
+        ------
+        DataError
+            If the bars are not bars of this series; the store stays as it was.
+        """
+        _check_series(series, frame)
         manifest = self._manifest(series) or {"files": {}}
         months = frame["ts_ns"].map(month_of)
         changed = 0
@@ -67,10 +81,17 @@ class Store:
 
     def replace(self, series: Series, frame: pd.DataFrame) -> int:
         """Make the store hold these bars of a series and no others; answers how many partitions changed."""
-        BARS.check(frame, f"bars for {series.symbol}")
-        if self._manifest(series) and not self.scan(series)["ts_ns"].isin(frame["ts_ns"]).all():
+        _check_series(series, frame)
+        if (self.root / series.folder).exists() and not self._is_subset(series, frame):
             shutil.rmtree(self.root / series.folder)
         return self.write(series, frame)
+
+    def _is_subset(self, series: Series, frame: pd.DataFrame) -> bool:
+        """Whether the stored rows are all among the given ones; a damaged series is not."""
+        try:
+            return bool(self.scan(series)["ts_ns"].isin(frame["ts_ns"]).all())
+        except (FormatError, UnknownInstrumentError):
+            return False
 
     def scan(self, series: Series, until_ns: int | None = None) -> pd.DataFrame:
         """Read the bars of a series, oldest first; only those that had closed by ``until_ns``.
@@ -80,14 +101,14 @@ class Store:
         UnknownInstrumentError
             If the store does not hold the series.
         FormatError
-            If a file is gone or has another number of rows than the manifest.
+            If a file is gone or is not the one that the manifest names.
         """
         manifest = self._required_manifest(series)
         parts = [self._read_part(series, name, entry) for name, entry in sorted(manifest["files"].items())]
         frame = pd.concat(parts, ignore_index=True)
         if until_ns is None:
             return frame
-        return frame[frame["ts_ns"] + series.bar_s * 1_000_000_000 <= until_ns].reset_index(drop=True)
+        return frame[frame["ts_ns"] + series.bar_s * NS_PER_S <= until_ns].reset_index(drop=True)
 
     def list(self) -> list[Series]:
         """Every series that the store holds, sorted."""
@@ -117,8 +138,8 @@ class Store:
         return found[0]
 
     def fingerprint(self, series: Series) -> str:
-        """SHA-256 over the hashes of all files of a series: changes when any bar changes."""
-        return sha256_of(self._required_manifest(series))
+        """SHA-256 over a series' name and the hashes of all its files: changes when any bar changes."""
+        return sha256_of([series.folder, self._required_manifest(series)])
 
     def _write_month(self, series: Series, month: str, rows: pd.DataFrame, files: dict[str, Any]) -> bool:
         name = f"date={month}/part.parquet"
@@ -127,7 +148,8 @@ class Store:
         if path.exists():
             old = _read_file(path)
             merged = pd.concat([old, rows]).drop_duplicates("ts_ns", keep="last").sort_values("ts_ns")
-            if name in files and merged.reset_index(drop=True).equals(old):
+            same = name in files and files[name]["sha256"] == sha256_of_file(path)
+            if same and merged.reset_index(drop=True).equals(old):
                 return False
         table = pa.Table.from_pandas(merged[list(BARS.columns)], preserve_index=False)
         with written_whole(path) as scratch:
@@ -139,10 +161,9 @@ class Store:
         path = self.root / series.folder / name
         if not path.exists():
             raise FormatError(f"{path}: the manifest names this file but it is gone; import the data again")
-        part = _read_file(path)
-        if len(part) != entry["rows"]:
-            raise FormatError(f"{path}: {len(part)} rows, manifest says {entry['rows']}; import the data again")
-        return part
+        if sha256_of_file(path) != entry["sha256"]:
+            raise FormatError(f"{path}: is not the file that the manifest names (hash differs); import the data again")
+        return _read_file(path)
 
     def _manifest_path(self, series: Series) -> Path:
         return self.root / series.folder / "manifest.json"
@@ -152,8 +173,8 @@ class Store:
         if not path.exists():
             return None
         try:
-            manifest: dict[str, Any] = json.loads(path.read_text())
-        except json.JSONDecodeError as error:
+            manifest: dict[str, Any] = {"files": dict(json.loads(path.read_text())["files"])}
+        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
             raise FormatError(f"{path}: is damaged ({error}); delete it and import the data again") from error
         return manifest
 
@@ -163,6 +184,21 @@ class Store:
             self.find(series.symbol)
             raise UnknownInstrumentError(f"{series.symbol}: no {series.bar_s} s bars of {series.venue} in {self.root}")
         return manifest
+
+
+def _check_series(series: Series, frame: pd.DataFrame) -> None:
+    """Refuse rows that are no bars, or bars of another length than the series'."""
+    where = f"bars for {series.symbol}"
+    if frame.empty:
+        raise ShortHistoryError(f"{where}: no rows to write; give at least one bar")
+    BARS.check(frame, where)
+    off = (frame["ts_ns"] % (series.bar_s * NS_PER_S) != 0).to_numpy()
+    if off.any():
+        row = int(off.argmax())
+        raise TimeOrderError(
+            f"{where}: row {row} ({format_utc(int(frame['ts_ns'].iloc[row]))}) is off the grid of {series.bar_s} s; "
+            "name the series by the length of its bars"
+        )
 
 
 def _read_file(path: Path) -> pd.DataFrame:

@@ -90,4 +90,7 @@ def load(folder: Path) -> NeuralForecaster:
         net.load_state_dict(safetensors.torch.load_file(weights))
     except (SafetensorError, RuntimeError) as error:
         raise FormatError(f"{weights}: does not fit the network ({error}); train again") from error
-    return NeuralForecaster(net.eval(), LogHar.from_json(card["anchor"]), FeatureSpec.from_json(card["spec"]))
+    spec = FeatureSpec.from_json(card["spec"])
+    if spec.hash != card["spec_sha256"]:
+        raise FormatError(f"{folder / CARD}: its feature spec does not have the hash that it names; train again")
+    return NeuralForecaster(net.eval(), LogHar.from_json(card["anchor"]), spec)

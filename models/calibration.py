@@ -119,11 +119,13 @@ def historical_shift(
     r"""Shift standardised quantiles and shortfalls to where the ended windows had them.
 
     .. math:: q'_{p,t} = q_{p,t} + Q_p\{z_s - q_{p,s}\}, \qquad
-              e'_{p,t} = e_{p,t} + \overline{\{z_s - e_{p,s} : z_s \le q_{p,s} + Q_p\}}
+              e'_{p,t} = q'_{p,t} + (e_{p,t} - q_{p,t})
+              \frac{\sum_{hits} (z_s - q'_{p,s})}{\sum_{hits} (e_{p,s} - q_{p,s})}
 
-    over the ``tail_rows`` windows s that had ended by the last midnight UTC. For a shape that
-    never changes this *is* filtered historical simulation; for a conditional
-    shape it corrects what is left.
+    with hits the windows s beyond their moved quantile, over the ``tail_rows``
+    windows s that had ended by the last midnight UTC. For a shape that never
+    changes this *is* filtered historical simulation; for a conditional shape it
+    corrects what is left.
 
     Parameters
     ----------
@@ -145,7 +147,7 @@ def historical_shift(
     portfolios of derivative securities", J. Futures Markets 19(5).
     """
     shape, beyond = shape.copy(), beyond.copy()
-    base_shape, base_beyond = shape.copy(), beyond.copy()
+    base_shape, base_beyond = shape.copy(), beyond.copy()  # residuals are of the model's own shape
     midnights = np.flatnonzero(origin_ns % DAY_NS == 0)
     starts = np.union1d(midnights[midnights > first_row], [first_row])
     for start, stop in zip(starts, [*starts[1:], len(z)], strict=True):
@@ -155,26 +157,24 @@ def historical_shift(
         used = slice(max(0, ended - settings.tail_rows), max(0, ended))
         move = _shift(z[used], base_shape[used], base_beyond[used], levels)
         if np.isfinite(z[used]).sum() >= settings.least_rows and move is not None:
-            shape[start:stop] += move[0]
-            beyond[start:stop] += move[1]
-    shape = np.maximum.accumulate(shape, axis=1)
-    side = outward(levels)
-    return shape, np.where(side > 0, np.maximum(beyond, shape), np.minimum(beyond, shape))
+            excess = beyond[start:stop] - shape[start:stop]
+            shape[start:stop] = np.maximum.accumulate(shape[start:stop] + move[0], axis=1)
+            beyond[start:stop] = shape[start:stop] + excess * move[1]
+    return shape, beyond
 
 
 def _shift(
     z: FloatArray, shape: FloatArray, beyond: FloatArray, levels: tuple[float, ...]
 ) -> tuple[FloatArray, FloatArray] | None:
-    """Move of each quantile and shortfall, shape (q,) each; None without a residual."""
+    """Move of each quantile and factor of each excess over it, shape (q,) each; None without a residual."""
     known = np.isfinite(z)
     if not known.any():
         return None
-    z, shape, beyond = z[known], shape[known], beyond[known]
-    move = np.empty(len(levels))
-    move_beyond = np.empty(len(levels))
+    residual = z[known, None] - shape[known]
+    excess = (beyond - shape)[known]
+    move, factor = np.empty(len(levels)), np.empty(len(levels))
     for k, (level, side) in enumerate(zip(levels, outward(levels), strict=True)):
-        residual = z - shape[:, k]
-        move[k] = np.quantile(residual, level)
-        hit = side * residual >= side * move[k]
-        move_beyond[k] = (z - beyond[:, k])[hit].mean()
-    return move, move_beyond
+        move[k] = np.quantile(residual[:, k], level)
+        hit = side * residual[:, k] >= side * move[k]
+        factor[k] = (residual[hit, k] - move[k]).sum() / excess[hit, k].sum()
+    return move, factor

@@ -13,6 +13,7 @@ from scipy.special import digamma
 
 Array = Any  # numpy array or torch tensor
 FloatArray = NDArray[np.float64]
+FZ_LEVELS = (0.01, 0.025)
 
 
 def qlike(realised_variance: Array, variance: Array) -> Array:
@@ -92,6 +93,16 @@ def fz0(outcome: Array, quantile: Array, shortfall: Array, level: float) -> Arra
     xp = array_namespace(outcome, quantile, shortfall)
     beyond = xp.where(outcome <= quantile, quantile - outcome, xp.zeros_like(quantile))
     return -beyond / (level * shortfall) + quantile / shortfall + xp.log(-shortfall) - 1
+
+
+def fz0_of_tails(outcome: Array, quantiles: Array, shortfall: Array, levels: tuple[float, ...]) -> Array:
+    """Mean of :func:`fz0` over the ``FZ_LEVELS`` of both tails, shapes (...), (..., q), (..., q) -> (...)."""
+    total = 0.0
+    for level in FZ_LEVELS:
+        low, high = levels.index(level), levels.index(1 - level)
+        total = total + fz0(outcome, quantiles[..., low], shortfall[..., low], level)
+        total = total + fz0(-outcome, -quantiles[..., high], -shortfall[..., high], level)
+    return total / (2 * len(FZ_LEVELS))
 
 
 def crps_from_quantiles(outcome: FloatArray, quantiles: FloatArray, levels: tuple[float, ...]) -> FloatArray:

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from features.clock import format_utc
-from features.errors import DataError, SettingError, UnknownHorizonError, UnknownInstrumentError
+from features.errors import DataError, UnknownHorizonError, UnknownInstrumentError
 from serving.margin.requirement import InstrumentMargin, Position, net, require
 from serving.predictor import Predictor, Published
 from serving.schemas import (
@@ -24,11 +24,8 @@ from serving.schemas import (
 )
 
 YEAR_S = 365 * 86_400
-STATUS: dict[type[DataError], int] = {
-    UnknownInstrumentError: 404,
-    UnknownHorizonError: 404,
-    SettingError: 422,
-}  # every other fault of the data means that there is no fresh forecast: 503
+# Every other fault of the data means that there is no fresh forecast: 503.
+STATUS: dict[type[DataError], int] = {UnknownInstrumentError: 404, UnknownHorizonError: 404}
 PROBLEMS: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in (404, 422, 503)}
 
 
@@ -42,7 +39,7 @@ def create_app(predictor: Predictor, now_ns: Callable[[], int]) -> FastAPI:
     _add_error_handlers(app)
 
     @app.get("/livez", tags=["health"], summary="The process answers")
-    def livez() -> dict[str, str]:
+    async def livez() -> dict[str, str]:
         return {"status": "alive"}
 
     @app.get("/readyz", tags=["health"], summary="A fresh forecast exists", responses=PROBLEMS)
@@ -107,6 +104,7 @@ def margin_answer(predictor: Predictor, body: MarginRequest, now_ns: int) -> Mar
         origin=format_utc(min(p.origin_ns for p in published.values())),
         model_id=predictor.model_id,
         policy_sha256=predictor.policy.hash,
+        history_days=min(p.history_days for p in published.values()),
         initial_margin_usd=sum((m.initial_usd for m in margins), start=margins[0].initial_usd * 0),
         maintenance_margin_usd=sum((m.maintenance_usd for m in margins), start=margins[0].maintenance_usd * 0),
         positions=[_instrument_answer(m) for m in margins],

@@ -5,14 +5,16 @@ from decimal import Decimal
 from pathlib import Path
 from threading import Lock
 
-import pandas as pd
+import numpy as np
 
-from features.clock import NS_PER_S, floor_to, format_utc
-from features.errors import SettingError, StaleDataError, UnknownInstrumentError
-from features.pipeline import Panel, compute_panel
+from features.clock import NS_PER_S, floor_to, format_utc, parse_utc
+from features.errors import DataError, ForecastError, SettingError, StaleDataError, UnknownInstrumentError
+from features.files import code_hash
+from features.grid import traded
+from features.pipeline import FEATURE_CODE, Panel, compute_panel
 from features.store import Series, Store
 from models import artefact
-from models.base import Forecast
+from models.base import LEVELS, Forecast
 from models.calibration import Calibration, calibrate
 from models.neural.forecaster import NeuralForecaster
 from serving.margin.policy import MarginPolicy
@@ -24,7 +26,10 @@ MAX_AGE_S = 7_200
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What the endpoint knows of one instrument at one origin: forecast (1 row), mark, rates by side."""
+    """What the endpoint knows of one instrument at one origin: forecast (1 row), mark, rates by side.
+
+    ``history_days``: days of outcomes behind stress and floor.
+    """
 
     instrument: str
     origin_ns: int
@@ -32,6 +37,7 @@ class Published:
     mark_price: Decimal
     forecast: Forecast
     rates: dict[str, Rates]
+    history_days: int
 
 
 class Predictor:
@@ -41,6 +47,9 @@ class Predictor:
     ------
     MissingFileError, FormatError
         If the artefact is missing or damaged.
+    SettingError
+        If it was trained on features of other code, or the policy needs a horizon
+        or a level that it does not forecast.
     """
 
     def __init__(
@@ -59,7 +68,9 @@ class Predictor:
         self.model_id: str = card["model_id"]
         self.instrument: str = card["provenance"]["instrument"]
         self.forecaster: NeuralForecaster = artefact.load(model_folder)
-        self._kept: tuple[tuple[str, int], Published] | None = None
+        self.trained_until_ns = parse_utc(card["provenance"]["trained_until"])
+        self._check(card["provenance"]["feature_code_sha256"])
+        self._kept: tuple[tuple[str, int], Published | DataError] | None = None
         self._lock = Lock()
 
     def at(self, instrument: str, now_ns: int) -> Published:
@@ -70,7 +81,9 @@ class Predictor:
         UnknownInstrumentError
             If the model was not trained on the instrument or the store does not hold it.
         StaleDataError
-            If the newest bar, or the newest origin, is older than ``max_age_s``.
+            If the newest bar with a trade, or the newest origin, is older than ``max_age_s``.
+        ForecastError
+            If the origin lies in the model's training, or its numbers are senseless.
         ShortHistoryError
             If the history is too short for the features or the policy.
         """
@@ -81,10 +94,30 @@ class Predictor:
         key = self.store.fingerprint(series), floor_to(now_ns, series.bar_s * NS_PER_S)
         with self._lock:
             if self._kept is None or self._kept[0] != key:
-                self._kept = key, self._compute(series, now_ns)
+                self._kept = key, self._computed(series, now_ns)
             published = self._kept[1]
+        if isinstance(published, DataError):  # a new one: raising the kept one would grow its traceback
+            raise type(published)(str(published))
         self._refuse_stale(instrument, published.origin_ns, now_ns)
         return published
+
+    def _check(self, feature_code_sha256: str) -> None:
+        """Refuse features of other code and a policy beyond the forecast."""
+        if feature_code_sha256 != code_hash(*FEATURE_CODE):
+            raise SettingError("the model was trained on features of other code; train again with `margincast demo`")
+        for horizon_s in (self.policy.mpor_s, self.policy.liquidation_s):
+            if horizon_s not in self.forecaster.spec.horizons_s:
+                raise SettingError(f"the margin policy needs a forecast for {horizon_s} s; the model has none")
+        for level in (self.policy.es_level, self.policy.var_level):
+            if level not in LEVELS or round(1 - level, 12) not in LEVELS:
+                raise SettingError(f"the margin policy needs a forecast at level {level:g}; the model has none")
+
+    def _computed(self, series: Series, now_ns: int) -> Published | DataError:
+        """Published margin, or the reason why there is none: both are kept until something changes."""
+        try:
+            return self._compute(series, now_ns)
+        except DataError as error:
+            return error
 
     def _refuse_stale(self, instrument: str, known_ns: int, now_ns: int) -> None:
         age_s = (now_ns - known_ns) / NS_PER_S
@@ -102,10 +135,12 @@ class Predictor:
                 f"{instrument}: the store has {series.bar_s} s bars, the model needs {spec.bar_s} s bars"
             )
         bars = self.store.scan(series, until_ns=now_ns)
-        if bars.empty:
+        shown = traded(bars)
+        if shown.empty:
             raise StaleDataError(f"{instrument}: no bar had closed by {format_utc(now_ns)}; import data of that time")
-        self._refuse_stale(instrument, int(bars["ts_ns"].iloc[-1]) + spec.bar_s * NS_PER_S, now_ns)
+        self._refuse_stale(instrument, int(shown["ts_ns"].iloc[-1]) + spec.bar_s * NS_PER_S, now_ns)
         panel = compute_panel(bars, instrument, spec).until(now_ns)
+        self._refuse_trained_on(panel)
         forecast = self._forecast(panel)
         schedule = publish(forecast, panel, self.policy, len(forecast.origin_ns) - 1)
         origin_ns = int(panel.origin_ns[-1])
@@ -113,10 +148,19 @@ class Predictor:
             instrument=instrument,
             origin_ns=origin_ns,
             expires_ns=origin_ns + self.max_age_s * NS_PER_S,
-            mark_price=_last_close(bars),
+            mark_price=Decimal(repr(float(shown["close"].iloc[-1]))),  # as the vendor printed it
             forecast=forecast.rows(len(forecast.origin_ns) - 1),
             rates={side: schedule.sides[side].rates(-1) for side in SIDES},
+            history_days=int(np.isfinite(panel.targets.log_return[:, 0]).sum() // 24),
         )
+
+    def _refuse_trained_on(self, panel: Panel) -> None:
+        """A forecast of what the model was trained on is no forecast."""
+        if panel.origin_ns[-1] <= self.trained_until_ns:
+            raise ForecastError(
+                f"{panel.instrument}: the model was trained until {format_utc(self.trained_until_ns)}, which "
+                f"{format_utc(int(panel.origin_ns[-1]))} is not after; serve a later time"
+            )
 
     def _forecast(self, panel: Panel) -> Forecast:
         """Calibrated forecasts of the origins that the limiter remembers, the newest last."""
@@ -125,8 +169,3 @@ class Predictor:
         start = max(0, first - self.calibration.warm_up_rows)
         recent = panel.rows(start, len(panel))
         return calibrate(self.forecaster.forecast(recent), recent, self.calibration, first - start)
-
-
-def _last_close(bars: pd.DataFrame) -> Decimal:
-    """Newest close as the exact decimal that the vendor printed."""
-    return Decimal(repr(float(bars["close"].iloc[-1])))

@@ -1,6 +1,7 @@
 """Forecasts to published margin rates, hour by hour: the same for a backtest and for the endpoint."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,6 @@ from serving.margin.scan import PARTS, History, Scan, scan, summarise
 
 FloatArray = NDArray[np.float64]
 SIDES = ("long", "short")
-LEAST_WINDOWS = 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +69,17 @@ def publish(forecast: Forecast, panel: Panel, policy: MarginPolicy, first_row: i
     Raises
     ------
     ShortHistoryError
-        If at a month's start fewer than sixty days of outcomes are known.
+        If at a month's start fewer outcomes than ``least_history_days`` are known.
     """
     kept = slice(first_row, None)
+    start = panel.first_row_from(int(forecast.origin_ns[0]))
+    blind = panel.blind[start : start + len(forecast.origin_ns)]
     sides = {}
     for side in SIDES:
         scans = []
         for horizon_s in (policy.mpor_s, policy.liquidation_s):
             raw = loss_forecast(forecast, horizon_s, side, policy)
-            whole = scan(raw, _history(forecast.origin_ns, panel, horizon_s, side, policy), policy)
+            whole = scan(raw, blind, _history(forecast.origin_ns, panel, horizon_s, side, policy), policy)
             scans.append(Scan(*(getattr(whole, name)[kept] for name in PARTS)))
         initial, maintenance = scans
         sides[side] = SideSchedule(initial, maintenance, policy.liquidation_cost_frac)
@@ -113,25 +115,31 @@ def loss_frac(log_return: FloatArray, side: str) -> FloatArray:
 def _history(origin_ns: NDArray[np.int64], panel: Panel, horizon_s: int, side: str, policy: MarginPolicy) -> History:
     """Stress, floor and long-run loss at each origin, renewed at every month's start."""
     rows = np.empty((len(origin_ns), 3))
-    # The month of the first origin begins before it: history is cut at that start, wherever origins begin.
     starts = month_starts(int(origin_ns[0]) - 31 * DAY_NS, int(origin_ns[-1]))
-    for start_ns in starts[1:]:
-        later = origin_ns >= start_ns
-        if later.any():
-            rows[later] = _summary(panel.until(start_ns), horizon_s, side, policy)
+    # The month of the first origin began before it; what began and ended before it is not needed.
+    needed = [start for start, after in pairwise([*starts, int(origin_ns[-1]) + 1]) if after > origin_ns[0]]
+    for start_ns in needed:
+        rows[origin_ns >= start_ns] = _summary(panel.until(start_ns), horizon_s, side, policy)
     return History(rows[:, 0], rows[:, 1], rows[:, 2])
 
 
 def _summary(past: Panel, horizon_s: int, side: str, policy: MarginPolicy) -> tuple[float, float, float]:
+    """Stress, floor and long-run loss of what was known at one instant."""
     returns = past.targets.log_return[:, past.horizon_index(horizon_s)]
     known = np.isfinite(returns)
-    if known.sum() < LEAST_WINDOWS:
+    if known.sum() < 24 * policy.least_history_days:
         raise ShortHistoryError(
-            f"{past.instrument}: {known.sum()} ended windows of {horizon_s} s; margin needs {LEAST_WINDOWS} "
-            "for its stress and floor; give a longer history"
+            f"{past.instrument}: {known.sum()} ended windows of {horizon_s} s; the policy's stress and floor need "
+            f"{policy.least_history_days} days of them; give a longer history"
         )
-    trailing = past.column("log_rv_24h")
-    stressed = trailing >= np.quantile(trailing, 1 - policy.stressed_days_frac)
-    # A window is stressed when the day that it begins was: the 24 hours up to a day after it.
-    stressed = np.convolve(stressed, np.ones(24), mode="full")[23 : 23 + len(stressed)] > 0
+    stressed = np.isin(past.origin_ns // DAY_NS, stressed_days(past, policy.stressed_days_frac))
     return summarise(loss_frac(returns[known], side), stressed[known], policy)
+
+
+def stressed_days(past: Panel, share: float) -> NDArray[np.int64]:
+    """Numbers of the most volatile UTC days, by the realised variance of the whole day."""
+    midnights = np.flatnonzero(past.origin_ns % DAY_NS == 0)
+    variance = past.column("log_rv_24h")[midnights]  # of the day that ends there
+    worst = variance >= np.quantile(variance, 1 - share)
+    days: NDArray[np.int64] = past.origin_ns[midnights][worst] // DAY_NS - 1
+    return days

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 # Plain notation: a decimal of cents must not read 1E+3.
 Money = Annotated[Decimal, PlainSerializer(lambda d: format(d, "f"), return_type=str)]
-# Enough digits for any venue and few enough that a product stays exact in 28 digits.
+# Enough digits for any venue.
 Quantity = Annotated[Money, Field(max_digits=18, decimal_places=8, allow_inf_nan=False)]
 
 
@@ -68,6 +68,7 @@ class MarginAnswer(BaseModel):
     origin: str
     model_id: str
     policy_sha256: str
+    history_days: int = Field(description="Days of outcomes that stress and floor rest on.")
     initial_margin_usd: Money
     maintenance_margin_usd: Money
     positions: list[InstrumentAnswer]

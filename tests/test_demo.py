@@ -21,7 +21,8 @@ from features.clock import parse_utc
 from features.errors import DataError, MissingFileError, ShortHistoryError
 from features.pipeline import Progress, no_progress
 from features.sources import sample
-from features.store import Store
+from features.store import Series, Store
+from models.artefact import read_card
 from models.calibration import Calibration
 from serving.margin.policy import MarginPolicy
 from serving.margin.requirement import require
@@ -109,6 +110,17 @@ def test_changed_settings_are_not_re_used(
     changed = run_demo(bars, sample.SERIES, tmp_path / "copy", brief_config, silent, longer)
     assert changed.re_used == ["network"]  # the network does not depend on the calibration
     assert changed.scores != result.scores
+
+
+def test_the_same_bars_of_another_instrument_are_not_re_used(
+    result: DemoResult, bars: pd.DataFrame, out: Path, brief_config: TrainingConfig, plan: DemoPlan, tmp_path: Path
+) -> None:
+    shutil.copytree(out, tmp_path / "copy")
+    other = Series(venue="file", symbol="OTHER", bar_s=900)
+    again = run_demo(bars, other, tmp_path / "copy", brief_config, silent, plan)
+    assert again.re_used == []
+    assert again.key != result.key
+    assert read_card(again.model_folder)["provenance"]["instrument"] == "OTHER"
 
 
 def test_an_interrupted_run_leaves_nothing_half_and_runs_again(

@@ -14,7 +14,7 @@ from scipy.stats import genpareto
 
 from features.clock import format_utc
 from features.files import code_hash
-from features.pipeline import Panel, Progress, no_progress
+from features.pipeline import FEATURE_CODE, Panel, Progress, no_progress
 from models import artefact
 from models.classical.log_har import LogHar
 from models.neural.forecaster import NeuralForecaster
@@ -44,6 +44,7 @@ def train(
     Parameters
     ----------
     panel : the past, cut with :meth:`features.pipeline.Panel.until` at the end of training.
+        Scales, base shape and log-HAR see all of it, validation days included.
     config : the run.
     folder : new folder for the artefact.
     data_sha256 : fingerprint of the data, kept in the artefact.
@@ -131,4 +132,5 @@ def _provenance(panel: Panel, config: TrainingConfig, data_sha256: str) -> dict[
         "training": config.model_dump(),
         "data_sha256": data_sha256,
         "code_sha256": code_hash(*CODE),
+        "feature_code_sha256": code_hash(*FEATURE_CODE),
     }

@@ -9,12 +9,11 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from models.base import LEVELS
 from models.neural.residual import Law, ResidualNet
-from models.scores import fz0, pinball, qlike
+from models.scores import fz0_of_tails, pinball, qlike
 from training.config import TrainingConfig
 from training.data import Batch
 
 FZ_SHARE, PINBALL_SHARE = 0.2, 4.0  # bring both to the size of QLIKE
-FZ_LEVELS = (0.01, 0.025)
 
 
 class ResidualModule(lightning.LightningModule):
@@ -77,12 +76,8 @@ def _tail_loss(z: Tensor, law: Law, known: Tensor) -> Tensor:
     """Pinball over all levels and FZ0 over both tails."""
     levels = torch.tensor(LEVELS, dtype=z.dtype, device=z.device)
     spread = _mean_over(pinball(z[..., None], law.quantiles, levels).mean(dim=-1), known)
-    tails = []
-    for level in FZ_LEVELS:
-        low, high = LEVELS.index(level), LEVELS.index(1 - level)
-        tails.append(fz0(z, law.quantiles[..., low], law.shortfall[..., low], level))
-        tails.append(fz0(-z, -law.quantiles[..., high], -law.shortfall[..., high], level))
-    return PINBALL_SHARE * spread + FZ_SHARE * _mean_over(torch.stack(tails).mean(dim=0), known)
+    tails = fz0_of_tails(z, law.quantiles, law.shortfall, LEVELS)
+    return PINBALL_SHARE * spread + FZ_SHARE * _mean_over(tails, known)
 
 
 def _mean_over(loss: Tensor, known: Tensor) -> Tensor:

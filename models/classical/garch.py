@@ -7,7 +7,7 @@ from arch.univariate import GARCH, ConstantMean, Normal, StudentsT, ZeroMean
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from features.clock import HOUR_S
+from features.clock import HOUR_NS, HOUR_S
 from features.pipeline import Panel
 from models.base import LEVELS, Forecast
 from models.classical import law
@@ -29,12 +29,6 @@ class GarchParameters:
     degrees: float  # of freedom; infinite for a normal law
     backcast: float
     log_likelihood: float
-
-    @property
-    def long_run(self) -> float:
-        """Unconditional variance; of the backcast's size where the process is integrated."""
-        rest = 1 - self.alpha - self.beta
-        return self.omega / rest if rest > 1e-6 else self.backcast
 
 
 def estimate(returns: FloatArray, *, student_t: bool, with_mean: bool) -> GarchParameters:
@@ -75,10 +69,15 @@ def next_variance(returns: FloatArray, p: GarchParameters) -> FloatArray:
 def variance_ahead(next_step: FloatArray, p: GarchParameters, steps: int) -> FloatArray:
     r"""Variance of each of the next returns, shape (n,) -> (n, steps).
 
-    .. math:: \sigma^2_{t+j} = \bar\sigma^2 + (\alpha+\beta)^{j-1} (\sigma^2_{t+1} - \bar\sigma^2)
+    .. math:: \sigma^2_{t+j} = \varphi^{j-1} \sigma^2_{t+1} + \omega \sum_{i=0}^{j-2} \varphi^i, \qquad
+              \varphi = \alpha + \beta
+
+    which also holds where the process is integrated, as it nearly is on hourly returns.
     """
     fade = (p.alpha + p.beta) ** np.arange(steps)
-    return p.long_run + (next_step[:, None] - p.long_run) * fade
+    drift = p.omega * np.concatenate([[0.0], np.cumsum(fade[:-1])])
+    ahead: FloatArray = next_step[:, None] * fade + drift
+    return ahead
 
 
 @dataclass(frozen=True)
@@ -112,8 +111,7 @@ class GarchT:
 
     def _variance(self, panel: Panel, next_step: FloatArray, hours: int) -> FloatArray:
         steps = variance_ahead(next_step, self.parameters, hours)
-        hour_ns = HOUR_S * 1_000_000_000
-        weights = [self.diurnal.ahead(panel.origin_ns + j * hour_ns, 1) for j in range(hours)]
+        weights = [self.diurnal.ahead(panel.origin_ns + j * HOUR_NS, 1) for j in range(hours)]
         total: FloatArray = (steps * np.stack(weights, axis=1)).sum(axis=1) / 1e4
         return total
 

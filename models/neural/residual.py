@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from features.errors import SettingError
 from models.base import LEVELS
 
 TAIL = 0.025  # the Pareto tails begin here
@@ -43,6 +44,11 @@ class ResidualConfig:
     variance_bound: float = 1.0
     shape_bound: float = 0.5
     index_bound: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse a window that halving would cut short."""
+        if self.window < 2 or self.window & (self.window - 1):
+            raise SettingError(f"network.window={self.window} is no power of two; choose 32, 64 or 128")
 
 
 class Law(NamedTuple):

@@ -17,9 +17,10 @@ class MarginPolicy:
     ``stress_weight``: share of the stressed loss in the blend.
     ``stressed_days_frac``: the most volatile days of the history, which are the stress.
     ``floor_level``: quantile of the whole history's losses below which no margin falls.
-    ``buffer``: surcharge in calm, released to 0 as the forecast rises from the
-    long-run level to ``buffer_exhausted_at`` times it.
+    ``buffer``: surcharge in calm; above the long-run level it stays what it was
+    there and is used up as the forecast rises.
     ``daily_fall_frac``: the published rate falls by at most this share a day; it rises at once.
+    ``least_history_days``: of outcomes that stress and floor must rest on.
     ``memory_days``: how long a past peak can hold the published rate up.
     ``liquidation_cost_frac``: half spread and fees of closing the position.
 
@@ -42,9 +43,9 @@ class MarginPolicy:
     stressed_days_frac: float = 0.02
     floor_level: float = 0.99
     buffer: float = 0.25
-    buffer_exhausted_at: float = 2.0
     daily_fall_frac: float = 0.10
     memory_days: int = 30
+    least_history_days: int = 60
     liquidation_cost_frac: float = 0.001
 
     def __post_init__(self) -> None:
@@ -56,11 +57,11 @@ class MarginPolicy:
             "stress_weight": 0 <= self.stress_weight <= 1,
             "stressed_days_frac": 0 < self.stressed_days_frac <= 1,
             "floor_level": 0.5 < self.floor_level < 1,
-            "buffer": self.buffer >= 0,
-            "buffer_exhausted_at": self.buffer_exhausted_at > 1,
+            "buffer": 0 <= self.buffer < float("inf"),
             "daily_fall_frac": 0 < self.daily_fall_frac < 1,
             "memory_days": self.memory_days >= 1,
-            "liquidation_cost_frac": self.liquidation_cost_frac >= 0,
+            "least_history_days": self.least_history_days >= 1,
+            "liquidation_cost_frac": 0 <= self.liquidation_cost_frac < 1,
         }
         wrong = [f"{name}={getattr(self, name)}" for name, holds in rules.items() if not holds]
         if wrong:

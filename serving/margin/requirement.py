@@ -6,11 +6,12 @@ that the parts on the statement add up exactly.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_UP, Decimal
+from decimal import ROUND_UP, Decimal, localcontext
 
-from features.errors import SettingError
+from features.errors import ForecastError, SettingError
 
 CENT = Decimal("0.01")
+EXACT_DIGITS = 80  # quantity, price and rate have up to 26, 17 and 17 digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,11 @@ def require(instrument: str, quantity: Decimal, mark_price: Decimal, rates: Rate
 
     Initial margin below maintenance is raised to it by a component ``maintenance_floor``.
 
+    Raises
+    ------
+    ForecastError
+        If the price is not positive or a rate is negative or not finite.
+
     Examples
     --------
     >>> rates = Rates({"forecast": 0.05, "buffer": 0.0125}, {"forecast": 0.02})
@@ -80,12 +86,23 @@ def require(instrument: str, quantity: Decimal, mark_price: Decimal, rates: Rate
     >>> margin.initial_usd, margin.maintenance_usd
     (Decimal('1875.02'), Decimal('600.01'))
     """
-    notional = abs(quantity) * mark_price
-    initial = {name: _up(notional * Decimal(repr(float(rate)))) for name, rate in rates.initial.items()}
-    maintenance = {name: _up(notional * Decimal(repr(float(rate)))) for name, rate in rates.maintenance.items()}
+    _refuse_senseless(instrument, mark_price, rates)
+    with localcontext(prec=EXACT_DIGITS):
+        notional = abs(quantity) * mark_price
+        initial = {name: _up(notional * Decimal(repr(float(rate)))) for name, rate in rates.initial.items()}
+        maintenance = {name: _up(notional * Decimal(repr(float(rate)))) for name, rate in rates.maintenance.items()}
     short = sum(maintenance.values(), Decimal(0)) - sum(initial.values(), Decimal(0))
     initial["maintenance_floor"] = max(short, Decimal("0.00"))
     return InstrumentMargin(instrument, quantity, mark_price, initial, maintenance)
+
+
+def _refuse_senseless(instrument: str, mark_price: Decimal, rates: Rates) -> None:
+    """Refuse what could only lower a margin."""
+    if not (mark_price.is_finite() and mark_price > 0):
+        raise ForecastError(f"{instrument}: mark price {mark_price} is not positive; no margin without a price")
+    for name, rate in [*rates.initial.items(), *rates.maintenance.items()]:
+        if not 0 <= rate < float("inf"):
+            raise ForecastError(f"{instrument}: rate {name}={rate} is negative or not finite; no margin from it")
 
 
 def _up(amount: Decimal) -> Decimal:

@@ -4,9 +4,9 @@ The published rate is a sum of parts, none negative, that a trader can read:
 
 .. math::
 
-   raw &= \max(ES, VaR) \\
-   blended &= \max(raw, (1 - w)\, raw + w \cdot stress, floor) \\
-   target &= blended \, (1 + b) \\
+   raw &= \max(ES, VaR), \text{ held at its last good value after a gap of the feed} \\
+   blended(x) &= \max(x, (1 - w)\, x + w \cdot stress, floor) \\
+   target &= \max(blended(raw), (1 + b) \, blended(\min(raw, long\,run))) \\
    published_t &= \max_{0 \le k \le K} target_{t-k} \, (1 - d)^{k / 24}
 """
 
@@ -19,7 +19,7 @@ from features.errors import ForecastError
 from serving.margin.policy import MarginPolicy
 
 FloatArray = NDArray[np.float64]
-PARTS = ("forecast", "stress", "floor", "buffer", "limiter")
+PARTS = ("forecast", "gap_hold", "stress", "floor", "buffer", "limiter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class Scan:
     """Parts of the published rate, fractions of notional, shape (n,) each; they add up to ``published``."""
 
     forecast: FloatArray
+    gap_hold: FloatArray
     stress: FloatArray
     floor: FloatArray
     buffer: FloatArray
@@ -48,7 +49,7 @@ class Scan:
     @property
     def published(self) -> FloatArray:
         """The rate that is charged."""
-        return self.forecast + self.stress + self.floor + self.buffer + self.limiter
+        return self.forecast + self.gap_hold + self.stress + self.floor + self.buffer + self.limiter
 
 
 def summarise(losses: FloatArray, stressed: NDArray[np.bool_], policy: MarginPolicy) -> tuple[float, float, float]:
@@ -75,12 +76,13 @@ def _shortfall(losses: FloatArray, level: float) -> float:
     return max(0.0, float(losses[losses >= np.quantile(losses, level)].mean()))
 
 
-def scan(raw: FloatArray, history: History, policy: MarginPolicy) -> Scan:
-    """Blend, buffer and limit forecast losses.
+def scan(raw: FloatArray, blind: NDArray[np.bool_], history: History, policy: MarginPolicy) -> Scan:
+    """Hold, blend, buffer and limit forecast losses.
 
     Parameters
     ----------
     raw : array of shape (n,), forecast losses at consecutive hours, oldest first.
+    blind : array of shape (n,), hours whose forecast rests on a gap of the feed.
     history : what the past said at each hour.
     policy : the rules.
 
@@ -92,30 +94,54 @@ def scan(raw: FloatArray, history: History, policy: MarginPolicy) -> Scan:
     Examples
     --------
     >>> calm = History(np.array([0.2]), np.array([0.03]), np.array([0.08]))
-    >>> parts = scan(np.array([0.04]), calm, MarginPolicy())
+    >>> parts = scan(np.array([0.04]), np.array([False]), calm, MarginPolicy())
     >>> [float(getattr(parts, name)[0].round(4)) for name in PARTS], float(parts.published[0].round(4))
-    ([0.04, 0.04, 0.0, 0.02, 0.0], 0.1)
+    ([0.04, 0.0, 0.04, 0.0, 0.02, 0.0], 0.1)
     """
     if not all(np.isfinite(a).all() for a in (raw, history.stress, history.floor, history.long_run)):
         raise ForecastError("a margin needs finite forecasts and history; a missing one must stop it, not lower it")
     raw = np.maximum(raw, 0.0)
-    weighted = np.maximum(raw, (1 - policy.stress_weight) * raw + policy.stress_weight * history.stress)
+    held = held_through(raw, blind, history.stress)
+    weighted = weighed(held, history, policy)
     blended = np.maximum(weighted, history.floor)
-    target = blended * (1 + released_buffer(raw, history.long_run, policy))
+    target = buffered(blended, held, history, policy)
     published = limited(target, policy)
-    return Scan(raw, weighted - raw, blended - weighted, target - blended, published - target)
+    return Scan(raw, held - raw, weighted - held, blended - weighted, target - blended, published - target)
 
 
-def released_buffer(raw: FloatArray, long_run: FloatArray, policy: MarginPolicy) -> FloatArray:
-    """Surcharge that is full up to the long-run level and used up at ``buffer_exhausted_at`` times it.
+def held_through(raw: FloatArray, blind: NDArray[np.bool_], start: FloatArray) -> FloatArray:
+    """Keep blind hours from falling below the last hour that was not; before any such, below ``start``.
 
     Examples
     --------
-    >>> released_buffer(np.array([0.05, 0.15, 0.3]), np.array([0.1]), MarginPolicy())
-    array([0.25 , 0.125, 0.   ])
+    >>> held_through(np.array([0.05, 0.01, 0.07, 0.02]), np.array([False, True, True, False]), np.full(4, 0.2))
+    array([0.05, 0.05, 0.07, 0.02])
     """
-    used = (raw / np.maximum(long_run, 1e-12) - 1) / (policy.buffer_exhausted_at - 1)
-    return policy.buffer * (1 - np.clip(used, 0.0, 1.0))
+    last_seen = np.maximum.accumulate(np.where(blind, -1, np.arange(len(raw))))
+    kept = np.where(last_seen >= 0, raw[np.maximum(last_seen, 0)], start)
+    return np.where(blind, np.maximum(raw, kept), raw)
+
+
+def buffered(blended: FloatArray, raw: FloatArray, history: History, policy: MarginPolicy) -> FloatArray:
+    """Add the whole buffer up to the long-run level; above it the buffer is what is left of that.
+
+    The result never falls as the forecast rises: the rate stays flat until the
+    buffer is used up, and then follows the forecast.
+
+    Examples
+    --------
+    >>> flat = History(np.zeros(3), np.zeros(3), np.full(3, 0.1))
+    >>> raw = np.array([0.08, 0.12, 0.2])
+    >>> buffered(raw, raw, flat, MarginPolicy(stress_weight=0.0)).round(3)
+    array([0.1  , 0.125, 0.2  ])
+    """
+    usual = np.minimum(raw, history.long_run)
+    return np.maximum(blended, (1 + policy.buffer) * np.maximum(weighed(usual, history, policy), history.floor))
+
+
+def weighed(raw: FloatArray, history: History, policy: MarginPolicy) -> FloatArray:
+    """Weigh a forecast with the stress; never below the forecast."""
+    return np.maximum(raw, (1 - policy.stress_weight) * raw + policy.stress_weight * history.stress)
 
 
 def limited(target: FloatArray, policy: MarginPolicy) -> FloatArray:

@@ -79,7 +79,9 @@ def test_scores_of_a_perfect_and_of_a_doubled_forecast(panel: Panel) -> None:
     variance = np.exp(panel.column("log_rv_24h"))[:, None] * np.array(panel.spec.horizons_s) / 3_600
     realised = variance * np.stack([rng.chisquare(k, n) / k for k in bars_in], axis=1)
     returns = rng.standard_normal((n, 4)) * np.sqrt(variance)
-    drawn = Panel(panel.instrument, panel.spec, panel.origin_ns, panel.values, type(panel.targets)(realised, returns))
+    drawn = Panel(
+        panel.instrument, panel.spec, panel.origin_ns, panel.values, type(panel.targets)(realised, returns), panel.blind
+    )
     models = {"truth": law.normal(drawn, variance), "doubled": law.normal(drawn, 2 * variance)}
     scores = {(s.model, s.horizon_s): s for s in score_all(models, drawn, "truth")}
     for horizon_s in panel.spec.horizons_s:

@@ -133,6 +133,8 @@ def test_unknown_columns_and_horizons_are_refused(panel: Panel) -> None:
         panel.horizon_index(7_200)
     with pytest.raises(SettingError, match="choose horizons"):
         FeatureSpec(horizons_s=(5_000,))
+    with pytest.raises(SettingError, match="do not divide the hour"):
+        FeatureSpec(bar_s=7_200)
 
 
 def test_the_hash_of_a_spec_depends_on_every_field() -> None:
@@ -144,7 +146,6 @@ def test_the_hash_of_a_spec_depends_on_every_field() -> None:
 def _json(spec: FeatureSpec) -> dict[str, object]:
     return {
         "bar_s": spec.bar_s,
-        "origin_step_s": spec.origin_step_s,
         "horizons_s": list(spec.horizons_s),
         "features": list(spec.features),
     }
@@ -166,3 +167,30 @@ def test_month_starts_and_rounding() -> None:
     assert (starts[1] - starts[0]) % HOUR_NS == 0
     with pytest.raises(SettingError, match="yesterday"):
         parse_utc("yesterday")
+
+
+def test_origins_after_a_gap_are_blind_for_a_day(panel: Panel) -> None:
+    # The outage of 2020-02-19: no bar from 11:45 to 17:15.
+    at = {
+        t: bool(panel.blind[panel.first_row_from(parse_utc(f"2020-02-{t}"))])
+        for t in ("19T11:00", "19T13:00", "20T17:00", "20T18:00")
+    }
+    assert at == {"19T11:00": False, "19T13:00": True, "20T17:00": True, "20T18:00": False}
+
+
+def test_a_long_hole_blinds_for_as_long_as_it_weighs(bars: pd.DataFrame) -> None:
+    start, stop = parse_utc("2020-04-01"), parse_utc("2020-04-04")
+    holed = bars[(bars["ts_ns"] < start) | (bars["ts_ns"] >= stop)].reset_index(drop=True)
+    panel = compute_panel(holed, "BTCUSDT", FeatureSpec())
+    # Three days of thirty are more than a twentieth; one day and a half of thirty are not.
+    blind = {
+        d: bool(panel.blind[panel.first_row_from(parse_utc(d))])
+        for d in ("2020-04-01", "2020-04-08", "2020-05-02", "2020-05-03")
+    }
+    assert blind == {"2020-04-01": False, "2020-04-08": True, "2020-05-02": True, "2020-05-03": False}
+
+
+def test_every_row_of_a_short_spec_is_complete(bars: pd.DataFrame) -> None:
+    """The volume's usual level is a look-back of its own."""
+    panel = compute_panel(bars, "BTCUSDT", FeatureSpec(features=("log_rv_1h", "log_volume_1h")))
+    assert np.isfinite(panel.values).all()

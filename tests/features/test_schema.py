@@ -16,8 +16,8 @@ from features.errors import (
     ShortHistoryError,
     TimeOrderError,
 )
-from features.schema import BARS, TABLES, bar_length_s, to_canonical
-from features.sources import SOURCES, barfile, sample
+from features.schema import BARS, bar_length_s, to_canonical
+from features.sources import barfile, sample
 
 
 def raw_bars(n: int = 6) -> pd.DataFrame:
@@ -120,6 +120,18 @@ def test_the_packaged_sample_is_what_its_card_says() -> None:
     assert {p.name for p in folder.iterdir()} >= {"LICENSE", "NOTICE", "DATA_CARD.md"}
 
 
-def test_every_source_and_table_is_reachable_by_name() -> None:
-    assert set(SOURCES) == {"bars", "sample"}
-    assert set(TABLES) == {"bars"}
+@pytest.mark.parametrize(
+    ("column", "first"), [("ts_ms", 1_577_836_800_000_000), ("ts_s", 1_577_836_800_000), ("ts_us", 1)]
+)
+def test_a_column_named_by_the_wrong_unit_is_refused(column: str, first: int) -> None:
+    raw = raw_bars().rename(columns={"ts_ms": column})
+    raw[column] = first + 900 * np.arange(len(raw))
+    with pytest.raises(TimeOrderError, match=f"row 0: {column}={first} is no time"):
+        to_canonical(raw, BARS, "bars")
+
+
+def test_fractions_of_a_time_unit_are_refused() -> None:
+    raw = raw_bars().rename(columns={"ts_ms": "ts_s"})
+    raw["ts_s"] = raw["ts_s"] / 1_000 + 0.5
+    with pytest.raises(SchemaError, match="not a whole number"):
+        to_canonical(raw, BARS, "bars")

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.clock import DAY_NS, parse_utc
-from features.errors import FormatError, SettingError, TimeOrderError, UnknownInstrumentError
+from features.errors import FormatError, SettingError, ShortHistoryError, TimeOrderError, UnknownInstrumentError
 from features.files import written_whole
 from features.sources import sample
 from features.store import Series, Store
@@ -92,19 +92,70 @@ def test_an_interrupted_import_is_mended_by_the_next(
     pd.testing.assert_frame_equal(store.scan(SERIES), frame)
 
 
-def test_a_lost_or_shortened_file_is_named(frame: pd.DataFrame, tmp_path: Path) -> None:
+def test_an_interrupted_append_or_correction_is_mended_by_the_next(
+    frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts were replaced, the manifest was not: importing again must bring both together."""
+
+    def dies(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    store = Store(tmp_path)
+    store.write(SERIES, frame.head(1_000))
+    corrected = frame.head(1_500).assign(volume=9.0)
+    with monkeypatch.context() as patch:
+        patch.setattr("features.store.write_json", dies)
+        with pytest.raises(KeyboardInterrupt):
+            store.write(SERIES, corrected)
+    with pytest.raises(FormatError, match=r"hash differs.*; import the data again"):
+        store.scan(SERIES)
+    before = store.fingerprint(SERIES)
+    assert store.write(SERIES, corrected) == 1
+    pd.testing.assert_frame_equal(store.scan(SERIES), corrected)
+    assert store.fingerprint(SERIES) != before
+
+
+def test_a_lost_changed_or_damaged_file_is_named(frame: pd.DataFrame, tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.write(SERIES, frame)
     part = tmp_path / SERIES.folder / "date=2020-02" / "part.parquet"
     frame.head(5).to_parquet(part)
-    with pytest.raises(FormatError, match="5 rows, manifest says"):
+    with pytest.raises(FormatError, match=r"date=2020-02.*hash differs"):
         store.scan(SERIES)
     part.write_bytes(b"PAR1 not really")
-    with pytest.raises(FormatError, match="is damaged"):
-        store.scan(SERIES)
+    with pytest.raises(FormatError, match=r"is damaged .*; delete it and import"):
+        store.write(SERIES, frame)
     part.unlink()
     with pytest.raises(FormatError, match="gone; import the data again"):
         store.scan(SERIES)
+    assert store.replace(SERIES, frame) > 0
+    pd.testing.assert_frame_equal(store.scan(SERIES), frame)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[]", '{"files": 3}'])
+def test_a_damaged_manifest_is_named_and_replaced(content: str, frame: pd.DataFrame, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(SERIES, frame)
+    (tmp_path / SERIES.folder / "manifest.json").write_text(content)
+    with pytest.raises(FormatError, match=r"manifest\.json: is damaged"):
+        store.scan(SERIES)
+
+
+def test_bars_of_another_length_and_no_bars_are_refused(frame: pd.DataFrame, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(TimeOrderError, match=r"row 1 .* off the grid of 3600 s"):
+        store.write(Series("v", "X", 3_600), frame)
+    with pytest.raises(ShortHistoryError, match="no rows"):
+        store.write(SERIES, frame.head(0))
+    assert store.list() == []
+
+
+def test_a_fingerprint_names_its_series(frame: pd.DataFrame, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    other = Series("other", "AAA", 900)
+    store.write(SERIES, frame)
+    store.write(other, frame)
+    assert store.fingerprint(SERIES) != store.fingerprint(other)
 
 
 def test_unknown_instruments_name_the_known(store: Store) -> None:

@@ -119,7 +119,7 @@ def test_diurnal_finds_a_planted_clock(panel: Panel) -> None:
     values = np.array(panel.values)
     column = panel.spec.features.index("log_rv_1h")
     values[hour_ended == 14, column] += np.log(2)
-    planted = Diurnal.fit(Panel(panel.instrument, panel.spec, panel.origin_ns, values, panel.targets))
+    planted = Diurnal.fit(Panel(panel.instrument, panel.spec, panel.origin_ns, values, panel.targets, panel.blind))
     base = Diurnal.fit(panel)
     ratio = (planted.weight / base.weight).reshape(7, 24)
     others = np.delete(ratio, 14, axis=1)

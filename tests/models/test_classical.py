@@ -53,8 +53,8 @@ def test_variance_ahead_equals_a_slow_recursion_and_survives_integration() -> No
         expected.append(value)
         value = p.omega + (p.alpha + p.beta) * value
     np.testing.assert_allclose(variance_ahead(np.array([3.0]), p, 10)[0], expected)
-    integrated = GarchParameters(0.0, 0.0, 0.1, 0.9, 5.0, 1.0, 0.0)
-    np.testing.assert_allclose(variance_ahead(np.array([3.0]), integrated, 24), 3.0)
+    integrated = GarchParameters(0.0, 0.02, 0.1, 0.9, 5.0, 1.0, 0.0)
+    np.testing.assert_allclose(variance_ahead(np.array([3.0]), integrated, 24)[0], 3.0 + 0.02 * np.arange(24))
 
 
 def test_garch_sums_its_steps_by_the_clock(panel: Panel) -> None:
@@ -102,9 +102,18 @@ def test_ewma_equals_a_slow_loop(panel: Panel) -> None:
 
 
 def test_ewma_prefers_the_half_life_with_the_least_loss(panel: Panel) -> None:
-    model = Ewma().fit(panel.until(parse_utc("2020-06-01")))
-    assert len(model.chosen_h) == 4
-    assert set(model.chosen_h) <= set(model.half_lives_h)
+    past = panel.until(parse_utc("2020-06-01"))
+    model = Ewma().fit(past)
+    for h, hours in enumerate((1, 4, 8, 24)):
+        realised = past.targets.realised_variance[:, h]
+        known = np.isfinite(realised)
+        losses = []
+        for half_life in model.half_lives_h:
+            f = (average(past, model.diurnal, half_life) * hours * model.diurnal.ahead(past.origin_ns, hours))[known]
+            ratio = realised[known] / (f * (realised[known] / f).mean())
+            losses.append((ratio - np.log(ratio) - 1).mean())
+        assert model.chosen_h[h] == model.half_lives_h[int(np.argmin(losses))]
+        assert max(losses) > 1.01 * min(losses)
 
 
 @pytest.mark.parametrize("model", [LogHar(), Ewma()])

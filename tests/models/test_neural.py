@@ -121,6 +121,12 @@ def test_features_of_another_spec_are_refused(network: NeuralForecaster, bars) -
         network.forecast(compute_panel(bars, "BTCUSDT", other))
 
 
+@pytest.mark.parametrize("window", [1, 48, 100])
+def test_a_window_that_halving_would_cut_is_refused(window: int) -> None:
+    with pytest.raises(SettingError, match="no power of two"):
+        ResidualConfig(n_features=3, n_horizons=2, window=window)
+
+
 def test_an_artefact_gives_the_same_forecasts_and_holds_no_pickle(
     network: NeuralForecaster, model_folder: Path, panel: Panel
 ) -> None:

@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +16,13 @@ import pytest
 import uvicorn
 
 from features.clock import HOUR_NS, NS_PER_S, format_utc, parse_utc
-from features.errors import SettingError, StaleDataError, UnknownInstrumentError
+from features.errors import (
+    ForecastError,
+    SettingError,
+    ShortHistoryError,
+    StaleDataError,
+    UnknownInstrumentError,
+)
 from features.pipeline import Panel
 from features.sources import sample
 from features.store import Series, Store
@@ -23,7 +30,7 @@ from models.calibration import Calibration, calibrate
 from models.neural.forecaster import NeuralForecaster
 from serving.api import create_app
 from serving.margin.policy import MarginPolicy
-from serving.predictor import Predictor
+from serving.predictor import Predictor, Published
 from serving.schedule import publish
 
 NOW_NS = parse_utc("2020-08-15T10:50")
@@ -196,6 +203,19 @@ def test_before_any_data_there_is_no_forecast(predictor: Predictor) -> None:
         predictor.at("BTCUSDT", parse_utc("2019-01-01"))
 
 
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Instants at which a predictor really computed, filled as it does."""
+    computed: list[int] = []
+    compute = Predictor._compute
+
+    def counting(self: Predictor, series: Series, now_ns: int) -> Published:
+        computed.append(now_ns)
+        return compute(self, series, now_ns)
+
+    monkeypatch.setattr(Predictor, "_compute", counting)
+    return computed
+
+
 def test_new_bars_are_seen_and_old_answers_kept(
     bars: pd.DataFrame,
     model_folder: Path,
@@ -207,14 +227,7 @@ def test_new_bars_are_seen_and_old_answers_kept(
     cut_ns = parse_utc("2020-08-15T10:00")
     store.write(sample.SERIES, bars[bars["ts_ns"] < cut_ns])
     predictor = Predictor(store, model_folder, calibration=brief_calibration)
-    computed: list[int] = []
-    compute = Predictor._compute
-
-    def counting(self: Predictor, series: Series, now_ns: int):  # type: ignore[no-untyped-def]
-        computed.append(now_ns)
-        return compute(self, series, now_ns)
-
-    monkeypatch.setattr(Predictor, "_compute", counting)
+    computed = counted(monkeypatch)
     marks = [predictor.at("BTCUSDT", cut_ns + s * NS_PER_S).mark_price for s in (60, 120, 899)]
     assert len(computed) == 1
     store.write(sample.SERIES, bars[bars["ts_ns"] < cut_ns + 900 * NS_PER_S])
@@ -225,13 +238,120 @@ def test_new_bars_are_seen_and_old_answers_kept(
     assert format_utc(newer.origin_ns) == "2020-08-15T10:00:00Z"
 
 
+def store_of(bars: pd.DataFrame, folder: Path) -> Store:
+    store = Store(folder)
+    store.write(sample.SERIES, bars.reset_index(drop=True))
+    return store
+
+
+def initial_frac(published: Published, side: str) -> float:
+    return sum(published.rates[side].initial.values())
+
+
+def test_a_feed_without_trades_is_stale_however_new_its_stamps(
+    bars: pd.DataFrame, model_folder: Path, brief_calibration: Calibration, tmp_path: Path
+) -> None:
+    dead = bars.copy()
+    dead.loc[dead["ts_ns"] >= parse_utc("2020-08-14T10:00"), "volume"] = 0.0
+    predictor = Predictor(store_of(dead, tmp_path), model_folder, calibration=brief_calibration)
+    with pytest.raises(StaleDataError, match="the newest data is of 2020-08-14T10:00:00Z"):
+        predictor.at("BTCUSDT", NOW_NS)
+
+
+@pytest.mark.parametrize("first", ["2020-08-14T09:00", "2020-08-10", "2020-08-01T12:00"])
+def test_a_hole_in_the_feed_does_not_lower_a_margin(
+    first: str,
+    predictor: Predictor,
+    bars: pd.DataFrame,
+    model_folder: Path,
+    brief_calibration: Calibration,
+    tmp_path: Path,
+) -> None:
+    """A day, five days, two weeks without bars, then one hour of them: not below what the last good hour asked."""
+    hole_ns = parse_utc(first)
+    holed = bars[(bars["ts_ns"] < hole_ns) | (bars["ts_ns"] >= parse_utc("2020-08-15T09:30"))]
+    after = Predictor(store_of(holed, tmp_path), model_folder, calibration=brief_calibration).at("BTCUSDT", NOW_NS)
+    before = predictor.at("BTCUSDT", hole_ns - hole_ns % HOUR_NS)
+    for side in ("long", "short"):
+        forecast = after.rates[side].initial["forecast"] + after.rates[side].initial["gap_hold"]
+        assert forecast >= before.rates[side].initial["forecast"] * (1 - 1e-6)
+    if first == "2020-08-14T09:00":  # here the forecast alone would have fallen
+        assert after.rates["long"].initial["gap_hold"] > 0
+
+
+def test_the_mark_is_the_last_traded_close(
+    bars: pd.DataFrame, model_folder: Path, brief_calibration: Calibration, tmp_path: Path
+) -> None:
+    odd = bars[bars["ts_ns"] + 900 * NS_PER_S <= NOW_NS].copy()
+    odd.loc[odd.index[-1], ["open", "high", "low", "close", "volume"]] = [1.0, 1.0, 1.0, 1.0, 0.0]
+    predictor = Predictor(store_of(odd, tmp_path), model_folder, calibration=brief_calibration)
+    assert predictor.at("BTCUSDT", NOW_NS).mark_price == Decimal(repr(float(odd["close"].iloc[-2])))
+
+
+def test_long_and_short_pay_their_own_rates(client: httpx.Client, predictor: Predictor) -> None:
+    published = predictor.at("BTCUSDT", NOW_NS)
+    rates = {side: initial_frac(published, side) for side in ("long", "short")}
+    assert abs(rates["long"] / rates["short"] - 1) > 0.01  # else the test could not tell them apart
+    for quantity, side in (("10", "long"), ("-10", "short")):
+        body = {"positions": [{"instrument": "BTCUSDT", "quantity": quantity}]}
+        answer = client.post("/v1/margin", json=body).json()
+        expected = 10 * float(published.mark_price) * rates[side]
+        assert float(answer["initial_margin_usd"]) == pytest.approx(expected, abs=0.10)
+
+
+def test_many_at_once_compute_once(
+    store: Store, model_folder: Path, brief_calibration: Calibration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = Predictor(store, model_folder, calibration=brief_calibration)
+    computed = counted(monkeypatch)
+    with ThreadPoolExecutor(8) as pool:
+        origins = {p.origin_ns for p in pool.map(lambda _: predictor.at("BTCUSDT", NOW_NS), range(24))}
+    assert len(origins) == len(computed) == 1
+
+
+def test_a_reason_is_kept_as_long_as_an_answer(
+    bars: pd.DataFrame, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = Predictor(store_of(bars.tail(2_900), tmp_path), model_folder)
+    computed = counted(monkeypatch)
+    for _ in range(3):
+        with pytest.raises(ShortHistoryError, match="give a longer history"):
+            predictor.at("BTCUSDT", parse_utc("2020-08-19T12:00"))
+    assert len(computed) == 1
+
+
+def test_what_the_model_was_trained_on_is_not_served(predictor: Predictor) -> None:
+    with pytest.raises(ForecastError, match="was trained until 2020-06-30T23:00:00Z"):
+        predictor.at("BTCUSDT", parse_utc("2020-06-15T12:00"))
+
+
+def test_a_model_of_other_feature_code_or_policy_does_not_start(
+    store: Store, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SettingError, match="needs a forecast for 7200 s"):
+        Predictor(store, model_folder, MarginPolicy(mpor_s=7_200))
+    with pytest.raises(SettingError, match=r"at level 0\.98"):
+        Predictor(store, model_folder, MarginPolicy(es_level=0.98))
+    monkeypatch.setattr("serving.predictor.code_hash", lambda *_names: "other")
+    with pytest.raises(SettingError, match="features of other code"):
+        Predictor(store, model_folder)
+
+
+def test_a_fault_of_the_server_is_not_the_clients(bars: pd.DataFrame, model_folder: Path, tmp_path: Path) -> None:
+    store = store_of(bars, tmp_path)
+    store.write(Series("other", "BTCUSDT", 900), bars)
+    with served(Predictor(store, model_folder), lambda: NOW_NS) as client:
+        answer = client.get("/v1/forecast/BTCUSDT")
+        assert (answer.status_code, "keep one of them" in answer.json()["detail"]) == (503, True)
+
+
 def test_a_model_serves_only_its_instrument_and_bars(
     predictor: Predictor, model_folder: Path, bars: pd.DataFrame, tmp_path: Path
 ) -> None:
     with pytest.raises(UnknownInstrumentError, match="known: BTCUSDT"):
         predictor.at("ETHUSDT", NOW_NS)
     store = Store(tmp_path)
-    hourly = bars.iloc[::4].reset_index(drop=True)
+    hourly = bars[bars["ts_ns"] % HOUR_NS == 0].reset_index(drop=True)
     store.write(Series("binance-spot", "BTCUSDT", 3_600), hourly)
     with pytest.raises(SettingError, match="the model needs 900 s bars"):
         Predictor(store, model_folder).at("BTCUSDT", NOW_NS)

@@ -4,19 +4,21 @@ from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.errors import SettingError, ShortHistoryError, UnknownHorizonError
+from features.clock import parse_utc
+from features.errors import ForecastError, SettingError, ShortHistoryError, UnknownHorizonError
 from features.pipeline import Panel
 from models import FORECASTERS
 from models.base import Forecast
 from models.calibration import Calibration, calibrate
 from serving.margin.policy import MarginPolicy
 from serving.margin.requirement import Position, Rates, net, require
-from serving.margin.scan import PARTS, History, limited, released_buffer, scan, summarise
-from serving.schedule import SIDES, loss_forecast, loss_frac, publish
+from serving.margin.scan import PARTS, History, buffered, held_through, limited, scan, summarise
+from serving.schedule import SIDES, loss_forecast, loss_frac, publish, stressed_days
 
 POLICY = MarginPolicy()
 RNG = np.random.default_rng(4)
@@ -27,11 +29,17 @@ def history(n: int, stress: float = 0.2, floor: float = 0.03, long_run: float = 
     return History(np.full(n, stress), np.full(n, floor), np.full(n, long_run))
 
 
+def seen(n: int) -> np.ndarray:
+    return np.zeros(n, dtype=bool)
+
+
 def test_a_worked_example_part_by_part() -> None:
     """raw .04, w .25, stress .2 -> .04 x .75 + .05 = .08; calm buffer 25 % -> .10."""
-    parts = scan(np.array([0.04]), history(1), POLICY)
+    parts = scan(np.array([0.04]), seen(1), history(1), POLICY)
     found = {name: float(getattr(parts, name)[0]) for name in PARTS}
-    assert found == pytest.approx({"forecast": 0.04, "stress": 0.04, "floor": 0.0, "buffer": 0.02, "limiter": 0.0})
+    assert found == pytest.approx(
+        {"forecast": 0.04, "gap_hold": 0.0, "stress": 0.04, "floor": 0.0, "buffer": 0.02, "limiter": 0.0}
+    )
 
 
 @given(st.lists(POSITIVE, min_size=1, max_size=60), POSITIVE, POSITIVE, POSITIVE)
@@ -39,28 +47,44 @@ def test_parts_are_never_negative_and_cover_forecast_floor_and_blend(
     raw: list[float], stress: float, floor: float, long_run: float
 ) -> None:
     values = np.array(raw)
-    parts = scan(values, history(len(raw), stress, floor, long_run), POLICY)
+    parts = scan(values, seen(len(raw)), history(len(raw), stress, floor, long_run), POLICY)
     assert all((getattr(parts, name) >= -1e-15).all() for name in PARTS)
     assert (parts.published >= values - 1e-12).all()
     assert (parts.published >= floor - 1e-12).all()
     assert (parts.published >= 0.75 * values + 0.25 * stress - 1e-12).all()
 
 
-@given(st.lists(POSITIVE, min_size=2, max_size=60), st.integers(0, 59), st.floats(1.0, 3.0))
-def test_a_riskier_forecast_never_lowers_what_is_blended(raw: list[float], at: int, factor: float) -> None:
+@given(
+    st.lists(POSITIVE, min_size=2, max_size=40),
+    st.integers(0, 39),
+    st.floats(1.0, 3.0),
+    st.tuples(POSITIVE, POSITIVE, POSITIVE, st.floats(0, 1), st.floats(0, 2)),
+)
+def test_a_riskier_forecast_never_lowers_a_margin_under_any_policy(
+    raw: list[float], at: int, factor: float, rest: tuple[float, float, float, float, float]
+) -> None:
+    stress, floor, long_run, weight, buffer = rest
     before = np.array(raw)
     after = before.copy()
     after[at % len(raw)] *= factor
-    unbuffered = replace(POLICY, buffer=0.0)
-    h = history(len(raw))
-    assert (scan(after, h, unbuffered).published >= scan(before, h, unbuffered).published - 1e-12).all()
+    policy = replace(POLICY, stress_weight=weight, buffer=buffer)
+    h = history(len(raw), stress, floor, long_run)
+    rates = [scan(values, seen(len(raw)), h, policy).published for values in (before, after)]
+    assert (rates[1] >= rates[0] - 1e-12).all()
 
 
-@pytest.mark.parametrize("raw", [0.05, 0.1, 0.19, 0.5])
-def test_releasing_the_buffer_never_lowers_a_rising_rate(raw: float) -> None:
-    """Within reach of the release, a riskier forecast still costs more, buffer included."""
-    rates = [scan(np.array([x]), history(1, 0.0, 0.0, 0.1), POLICY).published[0] for x in (raw, raw * 1.01)]
-    assert rates[1] > rates[0]
+@given(st.lists(POSITIVE, min_size=2, max_size=40), st.data())
+def test_a_blind_hour_never_falls_below_the_last_that_was_not(raw: list[float], data: st.DataObject) -> None:
+    blind = np.array(data.draw(st.lists(st.booleans(), min_size=len(raw), max_size=len(raw))))
+    values, h = np.array(raw), history(len(raw))
+    held = held_through(values, blind, h.stress)
+    last = 0.2  # before any good hour: the stress
+    for t in range(len(raw)):
+        last = last if blind[t] else values[t]
+        assert held[t] == (max(last, values[t]) if blind[t] else values[t])
+    with_gaps, without = scan(values, blind, h, POLICY), scan(values, seen(len(raw)), h, POLICY)
+    assert (with_gaps.published >= without.published - 1e-12).all()
+    np.testing.assert_allclose(with_gaps.forecast + with_gaps.gap_hold, held)
 
 
 def test_limiter_equals_a_slow_loop_and_rises_at_once() -> None:
@@ -77,8 +101,9 @@ def test_limiter_equals_a_slow_loop_and_rises_at_once() -> None:
 
 
 def test_the_buffer_is_whole_in_calm_and_used_up_in_a_storm() -> None:
-    found = released_buffer(np.array([0.01, 0.08, 0.12, 0.16, 0.4]), np.full(5, 0.08), POLICY)
-    assert found == pytest.approx([0.25, 0.25, 0.125, 0.0, 0.0])
+    h, policy = history(4, stress=0.0, floor=0.0, long_run=0.08), replace(POLICY, stress_weight=0.0)
+    raw = np.array([0.04, 0.08, 0.09, 0.2])
+    assert buffered(raw, raw, h, policy) == pytest.approx([0.05, 0.10, 0.10, 0.2])
 
 
 def test_summary_of_a_history() -> None:
@@ -100,7 +125,7 @@ def test_a_missing_number_stops_a_margin_and_does_not_lower_it(field: str, value
     numbers[field][1] = value
     raw = numbers.pop("raw")
     with pytest.raises(ValueError, match="finite"):
-        scan(raw, History(**numbers), POLICY)
+        scan(raw, seen(2), History(**numbers), POLICY)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +137,8 @@ def test_a_missing_number_stops_a_margin_and_does_not_lower_it(field: str, value
         {"var_level": 0.4},
         {"stress_weight": -0.1},
         {"buffer": -0.25},
-        {"buffer_exhausted_at": 1.0},
+        {"buffer": float("inf")},
+        {"least_history_days": 0},
         {"daily_fall_frac": 1.0},
         {"memory_days": 0},
         {"liquidation_cost_frac": float("nan")},
@@ -162,6 +188,14 @@ def test_positions_in_one_instrument_net() -> None:
     assert flat.initial_usd == flat.maintenance_usd == Decimal("0.00")
 
 
+@pytest.mark.parametrize(
+    ("price", "rate"), [("0", 0.05), ("-100", 0.05), ("NaN", 0.05), ("100", -0.01), ("100", float("nan"))]
+)
+def test_senseless_prices_and_rates_are_refused(price: str, rate: float) -> None:
+    with pytest.raises(ForecastError, match="no margin"):
+        require("A", Decimal(1), Decimal(price), Rates({"forecast": rate}, {"forecast": 0.01}))
+
+
 @pytest.mark.parametrize("quantity", ["NaN", "Infinity"])
 def test_a_quantity_that_is_no_number_is_refused(quantity: str) -> None:
     with pytest.raises(SettingError, match="not a finite number"):
@@ -195,6 +229,32 @@ def test_a_schedule_is_the_same_from_wherever_it_starts(forecast: Forecast, pane
     late = publish(forecast.rows(900), panel, policy, first_row=120)
     for side in SIDES:
         np.testing.assert_allclose(late.sides[side].initial_frac, whole.sides[side].initial_frac[1_020:], rtol=1e-12)
+
+
+def test_stressed_days_are_the_days_of_the_largest_moves(panel: Panel, bars: pd.DataFrame) -> None:
+    days = stressed_days(panel, 0.02)
+    assert len(days) == pytest.approx(0.02 * len(panel) / 24, abs=1)
+    daily = bars.assign(r2=np.log(bars["close"]).diff() ** 2, day=bars["ts_ns"] // (86_400 * 10**9))
+    inside = daily[daily["day"] >= panel.origin_ns[0] // (86_400 * 10**9)].groupby("day")["r2"].sum()
+    assert set(days) == set(inside.nlargest(len(days)).index)
+    assert parse_utc("2020-03-12") // (86_400 * 10**9) in days
+
+
+def test_the_stress_of_a_schedule_is_that_of_the_crash(forecast: Forecast, panel: Panel) -> None:
+    """Without its stressed days a history has a milder stress: the COVID crash is in the published rate."""
+    parts = publish(forecast, panel, POLICY).sides["long"].initial
+    losses = loss_frac(panel.targets.log_return[: panel.first_row_from(parse_utc("2020-08-01")), 2], "long")
+    worst = np.nanquantile(losses, 0.99)
+    assert parts.stress[-1] == pytest.approx(0.25 * (stress_of(panel) - parts.forecast[-1]), rel=1e-6)
+    assert stress_of(panel) > 1.5 * np.nanmean(losses[losses >= worst])
+
+
+def stress_of(panel: Panel) -> float:
+    past = panel.until(parse_utc("2020-08-01"))
+    inside = np.isin(past.origin_ns // (86_400 * 10**9), stressed_days(past, POLICY.stressed_days_frac))
+    losses = loss_frac(past.targets.log_return[:, 2], "long")
+    losses = losses[inside & np.isfinite(losses)]
+    return float(losses[losses >= np.quantile(losses, 0.99)].mean())
 
 
 def test_history_is_cut_at_the_months_start(forecast: Forecast, panel: Panel) -> None:

@@ -50,7 +50,9 @@ def test_the_network_learns_what_its_anchor_cannot_see(
     fell = panel.column("move_1h") < -0.5
     targets = panel.targets
     realised = np.where(fell[:, None], 3.0, 1.0) * targets.realised_variance
-    planted = Panel(panel.instrument, panel.spec, panel.origin_ns, values, type(targets)(realised, targets.log_return))
+    planted = Panel(
+        panel.instrument, panel.spec, panel.origin_ns, values, type(targets)(realised, targets.log_return), panel.blind
+    )
     network = brief_config.network.model_copy(update={"dropout": 0.0})
     config = brief_config.model_copy(update={"epochs": 30, "batch_size": 64, "network": network})
     past, later = planted.until(UNTIL), planted.rows(planted.first_row_from(UNTIL), len(planted))
@@ -84,7 +86,7 @@ def test_too_short_a_history_is_refused(panel: Panel, brief_config: TrainingConf
 def test_a_loss_that_is_not_finite_stops_the_run(panel: Panel, brief_config: TrainingConfig, tmp_path: Path) -> None:
     values = np.array(panel.values)
     values[1_000:, 3] = np.nan
-    broken = Panel(panel.instrument, panel.spec, panel.origin_ns, values, panel.targets)
+    broken = Panel(panel.instrument, panel.spec, panel.origin_ns, values, panel.targets, panel.blind)
     with pytest.raises((FloatingPointError, ValueError)):
         train(broken, brief_config, tmp_path / "m", "x")
     assert not (tmp_path / "m").exists()
