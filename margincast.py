@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from features.errors import DataError
+from features.errors import DataError, SettingError
 
 if TYPE_CHECKING:
     from backtests.demo_plan import DemoResult
@@ -79,6 +79,8 @@ def demo(
     from training.tracking import DEFAULT_ROOT, Tracking
 
     started = time.monotonic()
+    if symbol is not None and bars is None:
+        raise SettingError("--symbol names the instrument of --bars; give both or none")
     plan = DemoPlan(test_from_ns=parse_utc(test_from), test_to_ns=parse_utc(test_to))
     config = load_config(DEMO)
     if bars is None:
@@ -86,6 +88,8 @@ def demo(
     else:
         frame = SOURCES["bars"](bars)
         series = Series(venue="file", symbol=symbol or bars.stem, bar_s=bar_length_s(frame, str(bars)))
+    root = tracking or DEFAULT_ROOT
+    Tracking(root).check()
     with _bars() as progress:
 
         def bar(step: str) -> Callable[[int, int], None]:
@@ -94,7 +98,6 @@ def demo(
 
         result = run_demo(frame, series, out, config, bar, plan)
         logged = bar("log the run")
-        root = tracking or DEFAULT_ROOT
         version = track(result, plan, config, Tracking(root), int(time.time() * 1000))
         logged(1, 1)
     _print_scores(result)

@@ -15,8 +15,8 @@ from backtests.margin import score_margin
 from backtests.scoreboard import reliability, score_all
 from backtests.walkforward import read_forecasts, walk_forward, write_forecasts
 from features.clock import DAY_NS, HOUR_NS, NS_PER_S, format_utc
-from features.errors import ShortHistoryError
-from features.files import code_hash, sha256_of, write_json, write_text
+from features.errors import SettingError, ShortHistoryError
+from features.files import code_hash, discard, is_sealed, seal, sha256_of, write_json, write_text
 from features.grid import traded
 from features.pipeline import Panel, Progress, build_panel
 from features.store import Series, Store
@@ -50,6 +50,8 @@ def run_demo(
         If the bars are wrong or too short for the plan.
     """
     plan = plan or DemoPlan()
+    if series.bar_s != plan.spec.bar_s:
+        raise SettingError(f"{series.symbol}: {series.bar_s} s bars; the demo needs {plan.spec.bar_s} s bars")
     store = Store(out / "store")
     with_bar = bar("store the bars")
     store.replace(series, bars)
@@ -85,11 +87,17 @@ def _check_period(panel: Panel, plan: DemoPlan) -> None:
     """Refuse bars that leave nothing to train on or nothing to test on."""
     first, last = (format_utc(int(panel.origin_ns[i])) for i in (0, -1))
     known = f"{panel.instrument}: features from {first} to {last}"
-    training_days = (plan.forecast_from_ns - int(panel.origin_ns[0])) / DAY_NS
+    training_days = max(0.0, (plan.forecast_from_ns - int(panel.origin_ns[0])) / DAY_NS)
     if training_days < LEAST_TRAINING_DAYS:
         raise ShortHistoryError(
             f"{known} leave {training_days:.0f} days before {format_utc(plan.forecast_from_ns)} to train on, "
             f"{LEAST_TRAINING_DAYS} are needed; give a longer history or a later test period"
+        )
+    known_hours = int(np.isfinite(panel.until(plan.forecast_from_ns).targets.log_return).all(axis=1).sum())
+    if known_hours < 12 * LEAST_TRAINING_DAYS:
+        raise ShortHistoryError(
+            f"{known}, but only {known_hours} hours before {format_utc(plan.forecast_from_ns)} have an outcome: "
+            "gaps, bars without volume and prices that do not move have none; give better bars"
         )
     if panel.origin_ns[-1] < plan.test_from_ns + LEAST_TEST_DAYS * DAY_NS:
         raise ShortHistoryError(
@@ -118,7 +126,7 @@ def _trained(
     folder = out / "models" / sha256_of(inputs)[:16]
     progress = bar("train the network")
     if folder.exists():
-        re_used.append(NETWORK)
+        re_used.append("training")
         progress(1, 1)
     else:
         train(panel.until(plan.test_from_ns - HOUR_NS), config, folder, data_sha256, progress)
@@ -150,12 +158,14 @@ def _forecasts(
         ]
         path = out / "cache" / f"forecasts-{name}-{sha256_of(inputs)[:16]}.parquet"
         progress = bar(f"walk forward: {NAMES[name]}")
-        if path.exists():
-            re_used.append(name)
+        if is_sealed(path):
+            re_used.append(f"forecasts of {name}")
             progress(1, 1)
         else:
             forecast = walk_forward(make(), panel, plan.forecast_from_ns, plan.test_to_ns, plan.calibration, progress)
+            discard(path)
             write_forecasts({name: forecast}, panel.instrument, path)
+            seal(path)
         forecasts[name] = read_forecasts(path, name)
     return forecasts
 

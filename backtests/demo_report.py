@@ -104,4 +104,4 @@ def _tiles(result: DemoResult) -> list[tuple[str, str]]:
             )
         )
     breaches = sum(m.breaches for m in result.margins if m.model == NETWORK)
-    return [*tiles, ("losses beyond the initial margin, both sides", str(breaches))]
+    return [*tiles, ("losses beyond the network's initial margin, both sides", str(breaches))]

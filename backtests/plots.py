@@ -78,7 +78,8 @@ def fan(forecast: Forecast, log_return: FloatArray, h: int) -> go.Figure:
     ):
         dots = np.where(kept, y, np.float32(np.nan))
         figure.add_scatter(y=dots, mode="markers", marker={"size": size, "color": colour}, name=name, **x)
-    figure.update_yaxes(title=f"{hours} h log return, %")
+    reach = 1.15 * float(np.nanmax(np.abs(y)))  # a band may reach further in a crash than any return did
+    figure.update_yaxes(title=f"{hours} h log return, %", range=[-reach, reach])
     figure.update_xaxes(type="date")
     return _styled(figure, 430)
 
@@ -187,7 +188,7 @@ def margin_parts(schedule: Schedule, side: str, loss: FloatArray) -> go.Figure:
     scan = schedule.sides[side].initial
     x = hourly(schedule.origin_ns)
     figure = go.Figure()
-    for part in PARTS:
+    for part in (p for p in PARTS if getattr(scan, p).max() > 0):
         figure.add_scatter(
             y=light(100 * getattr(scan, part)),
             stackgroup="parts",

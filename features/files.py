@@ -54,6 +54,36 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value
     write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
+def seal(path: Path) -> None:
+    """Write the hash of a finished file or folder beside it: see :func:`is_sealed`."""
+    write_text(_seal_of(path), content_sha256(path) + "\n")
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether a file or folder is there and is what was sealed; anything else is not to be used."""
+    mark = _seal_of(path)
+    return path.exists() and mark.is_file() and mark.read_text().strip() == content_sha256(path)
+
+
+def discard(path: Path) -> None:
+    """Remove a file or folder and its seal, as far as they are there."""
+    _seal_of(path).unlink(missing_ok=True)
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+
+
+def content_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, or of the names and bytes of a folder's files."""
+    if path.is_dir():
+        return sha256_of({str(p.relative_to(path)): sha256_of_file(p) for p in sorted(path.rglob("*")) if p.is_file()})
+    return sha256_of_file(path)
+
+
+def _seal_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
 def sha256_of_file(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as handle:

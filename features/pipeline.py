@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from features.catalogue import history_bars, parse
 from features.clock import DAY_S, HOUR_NS, NS_PER_S, format_utc
 from features.errors import SettingError, ShortHistoryError, UnknownHorizonError
-from features.files import code_hash, sha256_of, written_whole
+from features.files import code_hash, discard, is_sealed, seal, sha256_of, written_whole
 from features.grid import BarGrid, to_grid
 from features.spec import FeatureSpec
 from features.store import Series, Store
@@ -157,8 +157,10 @@ def build_panel(
         )
     key = sha256_of([series.folder, store.fingerprint(series), spec.hash, code_hash(*FEATURE_CODE)])
     folder = cache / f"panel-{series.symbol}-{key[:16]}"
-    if not folder.exists():
+    if not is_sealed(folder):  # a damaged panel could lower a margin: it is made again
+        discard(folder)
         _save(compute_panel(store.scan(series), series.symbol, spec, progress), folder)
+        seal(folder)
     progress(1, 1)
     return _load(folder, series.symbol, spec)
 

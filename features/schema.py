@@ -17,6 +17,7 @@ from features.errors import PriceError, SchemaError, ShortHistoryError, TimeOrde
 # A vendor's time column says its unit in its name; ours is ts_ns.
 TIME_COLUMNS_NS = {"ts_ns": 1, "ts_us": 1_000, "ts_ms": 1_000_000, "ts_s": NS_PER_S}
 FIRST_NS, LAST_NS = 631_152_000 * NS_PER_S, 7_258_118_400 * NS_PER_S  # 1990 and 2200
+LARGEST_LEAP = 10  # a slipped decimal point or a redenomination, not a market
 PRICES = ("open", "high", "low", "close")
 
 
@@ -59,7 +60,7 @@ def _refuse(bad: NDArray[np.bool_], frame: pd.DataFrame, column: str, rule: str,
 
 
 def check_bars(frame: pd.DataFrame, where: str) -> None:
-    """Check bars: order, positive finite prices, high and low around open and close, volume >= 0."""
+    """Check bars: order, positive finite prices, high and low around open and close, volume >= 0, no leaps."""
     check_time(frame["ts_ns"].to_numpy(), where)
     for column in PRICES:
         price = frame[column].to_numpy()
@@ -76,6 +77,12 @@ def check_bars(frame: pd.DataFrame, where: str) -> None:
     high, low = frame["high"].to_numpy(), frame["low"].to_numpy()
     _refuse(high < body.max(axis=1), frame, "high", "high is at least open and close", where)
     _refuse(low > body.min(axis=1), frame, "low", "low is at most open and close", where)
+    leap = np.abs(np.diff(np.log(frame["close"].to_numpy()), prepend=np.log(frame["close"].iloc[0]))) > np.log(
+        LARGEST_LEAP
+    )
+    _refuse(
+        leap, frame, "close", f"no close is {LARGEST_LEAP} times, or a part in {LARGEST_LEAP}, of the one before", where
+    )
 
 
 BARS = Table(
@@ -110,14 +117,15 @@ def to_canonical(raw: pd.DataFrame, table: Table, where: str) -> pd.DataFrame:
     if time_column is None:
         missing.insert(0, " or ".join(TIME_COLUMNS_NS))
     if missing or time_column is None:
+        wanted = [time_column or "ts_ms", *(c for c in table.columns if c != "ts_ns")]
         raise SchemaError(
             f"{where}: no column {', '.join(missing)}; found {', '.join(map(str, raw.columns))}; "
-            f"rename the columns to {', '.join(table.columns)}"
+            f"rename the columns to {', '.join(wanted)}"
         )
     if raw.empty:
         raise ShortHistoryError(f"{where}: the file has no rows; give at least one bar")
-    named = raw.rename(columns={time_column: "ts_ns"})[list(table.columns)]
-    frame = pd.DataFrame({c: _numbers(named[c], t, where) for c, t in table.columns.items()})
+    source = {c: time_column if c == "ts_ns" else c for c in table.columns}
+    frame = pd.DataFrame({c: _numbers(raw[source[c]], t, where) for c, t in table.columns.items()})
     _check_unit(frame["ts_ns"].to_numpy(), time_column, where)
     frame["ts_ns"] *= TIME_COLUMNS_NS[time_column]
     table.check(frame, where)

@@ -1,7 +1,7 @@
 """The endpoint: parse, call the predictor and the margin functions, format."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -26,7 +26,14 @@ from serving.schemas import (
 YEAR_S = 365 * 86_400
 # Every other fault of the data means that there is no fresh forecast: 503.
 STATUS: dict[type[DataError], int] = {UnknownInstrumentError: 404, UnknownHorizonError: 404}
-PROBLEMS: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in (404, 422, 503)}
+PROBLEM_JSON = "application/problem+json"
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": HTTPStatus(status).phrase,
+        "content": {PROBLEM_JSON: {"schema": Problem.model_json_schema()}},
+    }
+    for status in (400, 404, 422, 503)
+}
 
 
 def create_app(predictor: Predictor, now_ns: Callable[[], int]) -> FastAPI:
@@ -124,10 +131,10 @@ def _instrument_answer(margin: InstrumentMargin) -> InstrumentAnswer:
     )
 
 
-def problem(status: int, title: str, detail: str) -> JSONResponse:
+def problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Format an error as problem JSON."""
     body = Problem(type="about:blank", title=title, status=status, detail=detail)
-    return JSONResponse(body.model_dump(), status, media_type="application/problem+json")
+    return JSONResponse(body.model_dump(), status, headers, media_type=PROBLEM_JSON)
 
 
 def _add_error_handlers(app: FastAPI) -> None:
@@ -144,7 +151,7 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(_request: Request, error: HTTPException) -> JSONResponse:
-        return problem(error.status_code, HTTPStatus(error.status_code).phrase, str(error.detail))
+        return problem(error.status_code, HTTPStatus(error.status_code).phrase, str(error.detail), error.headers)
 
     @app.exception_handler(Exception)
     async def unforeseen(_request: Request, error: Exception) -> JSONResponse:

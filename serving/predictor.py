@@ -89,7 +89,7 @@ class Predictor:
         """
         if instrument != self.instrument:
             raise UnknownInstrumentError(f"unknown instrument {instrument!r}; known: {self.instrument}")
-        series = self.store.find(instrument)
+        series = self._series()
         # What is known changes when a bar closes or the store does; in between the answer is kept.
         key = self.store.fingerprint(series), floor_to(now_ns, series.bar_s * NS_PER_S)
         with self._lock:
@@ -100,6 +100,13 @@ class Predictor:
             raise type(published)(str(published))
         self._refuse_stale(instrument, published.origin_ns, now_ns)
         return published
+
+    def _series(self) -> Series:
+        """The model's series; that the store has lost it is no fault of the request."""
+        try:
+            return self.store.find(self.instrument)
+        except UnknownInstrumentError as error:
+            raise StaleDataError(f"no bars to forecast from: {error}; import them") from error
 
     def _check(self, feature_code_sha256: str) -> None:
         """Refuse features of other code and a policy beyond the forecast."""

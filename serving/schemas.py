@@ -1,14 +1,28 @@
 """Bodies of requests and answers; money and quantities are decimal strings."""
 
+import re
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 # Plain notation: a decimal of cents must not read 1E+3.
 Money = Annotated[Decimal, PlainSerializer(lambda d: format(d, "f"), return_type=str)]
-# Enough digits for any venue.
-Quantity = Annotated[Money, Field(max_digits=18, decimal_places=8, allow_inf_nan=False)]
+QUANTITY = re.compile(r"-?[0-9]{1,10}(\.[0-9]{1,8})?", re.ASCII)
+
+
+def _exact(value: object) -> object:
+    """Take plain decimal strings and whole numbers: a fraction that went through binary is another quantity."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError('give the quantity as a decimal string, as in "0.5"')
+    if not QUANTITY.fullmatch(str(value)):
+        raise ValueError("a quantity has up to 10 digits before the point and up to 8 after it")
+    return value
+
+
+Quantity = Annotated[
+    Money, BeforeValidator(_exact), WithJsonSchema({"type": "string", "pattern": f"^{QUANTITY.pattern}$"})
+]
 
 
 class HorizonForecast(BaseModel):

@@ -9,6 +9,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
@@ -18,7 +19,7 @@ from backtests.demo import run_demo
 from backtests.demo_plan import DemoPlan, DemoResult
 from backtests.demo_tracking import track
 from features.clock import parse_utc
-from features.errors import DataError, MissingFileError, ShortHistoryError
+from features.errors import DataError, FormatError, MissingFileError, SettingError, ShortHistoryError
 from features.pipeline import Progress, no_progress
 from features.sources import sample
 from features.store import Series, Store
@@ -97,7 +98,7 @@ def test_a_second_run_re_uses_and_gives_the_same(
     result: DemoResult, bars: pd.DataFrame, out: Path, brief_config: TrainingConfig, plan: DemoPlan
 ) -> None:
     again = run_demo(bars, sample.SERIES, out, brief_config, silent, plan)
-    assert set(again.re_used) == {"network", "log_har", "garch_t", "ewma"}
+    assert again.re_used == ["training", *(f"forecasts of {m}" for m in ("network", "log_har", "garch_t", "ewma"))]
     assert again.scores == result.scores
     assert again.margins == result.margins
 
@@ -108,7 +109,7 @@ def test_changed_settings_are_not_re_used(
     shutil.copytree(out, tmp_path / "copy")
     longer = replace(plan, calibration=replace(plan.calibration, bias_rows=24 * 15))
     changed = run_demo(bars, sample.SERIES, tmp_path / "copy", brief_config, silent, longer)
-    assert changed.re_used == ["network"]  # the network does not depend on the calibration
+    assert changed.re_used == ["training"]  # the network does not depend on the calibration
     assert changed.scores != result.scores
 
 
@@ -138,14 +139,58 @@ def test_an_interrupted_run_leaves_nothing_half_and_runs_again(
 
     handler = signal.getsignal(signal.SIGINT)
     for word in ("train", "GARCH", "report"):
-        with pytest.raises((KeyboardInterrupt, SystemExit)):  # Lightning leaves by the latter
+        with pytest.raises(KeyboardInterrupt):
             run_demo(bars, sample.SERIES, tmp_path, brief_config, dies_at(word), plan)
-        signal.signal(signal.SIGINT, handler)
+        assert signal.getsignal(signal.SIGINT) is handler
         assert not list(tmp_path.rglob("*.part"))
         assert not (tmp_path / "report.html").exists()
     again = run_demo(bars, sample.SERIES, tmp_path, brief_config, silent, plan)
-    assert "log_har" in again.re_used
+    assert "forecasts of log_har" in again.re_used
     assert again.scores == result.scores
+
+
+def test_damaged_caches_and_stores_are_made_again(
+    result: DemoResult, bars: pd.DataFrame, out: Path, brief_config: TrainingConfig, plan: DemoPlan, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    values = next(copy.glob("cache/panel-*/values.npy"))
+    array = np.load(values)
+    array[3_000, 1] += 1.0
+    np.save(values, array)
+    next(copy.glob("cache/forecasts-log_har-*.parquet")).write_bytes(b"xx")
+    next(copy.glob("store/**/part.parquet")).unlink()
+    again = run_demo(bars, sample.SERIES, copy, brief_config, silent, plan)
+    assert again.scores == result.scores
+    assert "forecasts of log_har" not in again.re_used
+    assert "forecasts of ewma" in again.re_used
+
+
+def test_weeks_without_bars_do_not_stop_the_job(
+    bars: pd.DataFrame, brief_config: TrainingConfig, plan: DemoPlan, tmp_path: Path
+) -> None:
+    start, stop = parse_utc("2020-03-20"), parse_utc("2020-04-18")
+    holed = bars[(bars["ts_ns"] < start) | (bars["ts_ns"] >= stop)].reset_index(drop=True)
+    result = run_demo(holed, sample.SERIES, tmp_path, brief_config, silent, plan)
+    assert all(0 < s.qlike < 5 for s in result.scores)
+
+
+def test_prices_that_do_not_move_are_named(
+    bars: pd.DataFrame, brief_config: TrainingConfig, plan: DemoPlan, tmp_path: Path
+) -> None:
+    flat = bars.assign(open=7.0, high=7.0, low=7.0, close=7.0)
+    with pytest.raises(ShortHistoryError, match="prices that do not move"):
+        run_demo(flat, sample.SERIES, tmp_path, brief_config, silent, plan)
+    with pytest.raises(SettingError, match="the demo needs 900 s bars"):
+        run_demo(bars, Series("v", "X", 300), tmp_path, brief_config, silent, plan)
+
+
+def test_a_damaged_registry_is_named_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(bytes(range(256)) * 20)
+    with pytest.raises(FormatError, match=r"mlflow\.db: cannot be read .*; move it away"):
+        Tracking(tmp_path).check()
+    with pytest.raises(FormatError, match="move it away"):
+        Tracking(tmp_path).champion_folder()
 
 
 def test_the_run_is_tracked_once_and_its_model_is_champion(
@@ -212,6 +257,7 @@ def test_a_fault_ends_with_code_2_and_one_line(tmp_path: Path) -> None:
     cases = {
         ("demo", "--bars", "none.csv"): "none.csv: no such file",
         ("demo", "--bars", "bad.csv"): "bad.csv: no column volume",
+        ("demo", "--symbol", "X"): "--symbol names the instrument of --bars",
         ("demo", "--test-from", "soon"): "'soon' is not an ISO-8601 time",
         ("demo", "--test-from", "2022-06-01", "--test-to", "2022-05-01"): "shorter than 30 days",
         ("demo", "--bars", "none.csv", "--symbol", "../x"): "none.csv",

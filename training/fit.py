@@ -1,6 +1,8 @@
 """One training run, read top to bottom."""
 
 import logging
+import signal
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -65,7 +67,7 @@ def train(
     with warnings.catch_warnings():
         for message in HARMLESS:
             warnings.filterwarnings("ignore", message=message)
-        _trainer(config, progress).fit(module, datamodule=data)
+        _run(_trainer(config, progress), module, data)
 
     forecaster = NeuralForecaster(net.eval(), anchor, panel.spec)
     artefact.save(forecaster, folder, _provenance(panel, config, data_sha256) | {"history": module.history})
@@ -121,6 +123,19 @@ def _trainer(config: TrainingConfig, progress: Progress) -> lightning.Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def _run(trainer: lightning.Trainer, module: ResidualModule, data: WindowData) -> None:
+    """Fit; an interrupt stays one (Lightning turns it into an exit and from then on ignores the signal)."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, datamodule=data)
+    except SystemExit as error:
+        raise KeyboardInterrupt from error
+    finally:
+        if in_main_thread:
+            signal.signal(signal.SIGINT, handler)
 
 
 def _provenance(panel: Panel, config: TrainingConfig, data_sha256: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from features.errors import MissingFileError
+from features.errors import FormatError, MissingFileError
 
 MODEL, CHAMPION, EXPERIMENT = "margincast", "champion", "margincast"
 BATCH = 1_000  # entries that MLflow takes in one call
@@ -48,6 +48,23 @@ class Tracking:
         self.root = root.resolve()
         for name in ("alembic", "mlflow", "mlflow.store.db.utils"):
             logging.getLogger(name).setLevel(logging.WARNING)
+
+    def check(self) -> None:
+        """Open the store, or make it, before long work begins.
+
+        Raises
+        ------
+        FormatError
+            If it is there and cannot be read.
+        """
+        try:
+            self._experiment(self._client())
+        except (MlflowException, SQLAlchemyError) as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> FormatError:
+        reason = str(error).splitlines()[0]
+        return FormatError(f"{self.root / 'mlflow.db'}: cannot be read ({reason}); move it away to begin a new one")
 
     @property
     def uri(self) -> str:
@@ -99,15 +116,21 @@ class Tracking:
         Raises
         ------
         MissingFileError
-            If the store is not there, is damaged, or has no champion.
+            If the store is not there or has no champion.
+        FormatError
+            If it cannot be read.
         """
         remedy = "run `margincast demo` to train and register one, or name a model folder with --model"
         if not (self.root / "mlflow.db").exists():
             raise MissingFileError(f"{self.root}: no model registry; {remedy}")
         try:
             version = self._client().get_model_version_by_alias(MODEL, CHAMPION)
-        except (MlflowException, SQLAlchemyError) as error:
-            raise MissingFileError(f"{self.root}: no model under alias {CHAMPION!r}; {remedy}") from error
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                raise MissingFileError(f"{self.root}: no model under alias {CHAMPION!r}; {remedy}") from error
+            raise self._damaged(error) from error
+        except SQLAlchemyError as error:
+            raise self._damaged(error) from error
         return Path(mlflow.artifacts.download_artifacts(str(version.source), tracking_uri=self.uri))
 
     def _client(self) -> MlflowClient:

@@ -25,7 +25,8 @@ def read(path: Path) -> pd.DataFrame:
         If its content is not bars; see :func:`features.schema.to_canonical`.
     """
     if not path.is_file():
-        raise MissingFileError(f"{path}: no such file; give the path of a CSV or Parquet file of bars")
+        fault = "is a folder" if path.is_dir() else "no such file"
+        raise MissingFileError(f"{path}: {fault}; give the path of a CSV or Parquet file of bars")
     try:
         raw = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     except (

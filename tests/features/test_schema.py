@@ -45,7 +45,7 @@ def changed(column: str, row: int, value: float) -> Callable[[pd.DataFrame], pd.
 @pytest.mark.parametrize(
     ("spoil", "error", "words"),
     [
-        (lambda f: f.drop(columns="close"), SchemaError, ["close", "rename"]),
+        (lambda f: f.drop(columns="close"), SchemaError, ["no column close;", "rename the columns to ts_ms,"]),
         (lambda f: f.rename(columns={"ts_ms": "Open time"}), SchemaError, ["ts_ms", "Open time"]),
         (lambda f: f.assign(open="dear"), SchemaError, ["row 0", "'dear'"]),
         (lambda f: f.iloc[::-1], TimeOrderError, ["row 1", "2020-01-01T01:00:00Z", "goes back", "sort"]),
@@ -57,6 +57,11 @@ def changed(column: str, row: int, value: float) -> Callable[[pd.DataFrame], pd.
         (changed("high", 1, 90.0), PriceError, ["row 1", "high is 90.0", "at least open and close"]),
         (changed("low", 1, 103.0), PriceError, ["row 1", "low is 103.0", "at most open and close"]),
         (changed("volume", 5, -1.0), PriceError, ["row 5", "volume"]),
+        (
+            lambda f: f.assign(**{c: f[c] * (1 + 999 * (f.index == 3)) for c in ("open", "high", "low", "close")}),
+            PriceError,
+            ["row 3", "10 times"],
+        ),
         (lambda f: f.iloc[:0], ShortHistoryError, ["no rows"]),
     ],
 )

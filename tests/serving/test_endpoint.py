@@ -146,6 +146,10 @@ def test_the_endpoint_gives_what_a_backtest_gives(
         ("POST", "/v1/margin", {"positions": [{"instrument": "BTCUSDT"}]}, 422, "quantity"),
         ("POST", "/v1/margin", {"positions": [{"instrument": "BTCUSDT", "quantity": "NaN"}]}, 422, "quantity"),
         ("POST", "/v1/margin", {"positions": [{"instrument": "BTCUSDT", "quantity": "1e30"}]}, 422, "quantity"),
+        ("POST", "/v1/margin", {"positions": [{"instrument": "BTCUSDT", "quantity": 0.1}]}, 422, "decimal string"),
+        ("POST", "/v1/margin", {"positions": [{"instrument": "BTCUSDT", "quantity": True}]}, 422, "decimal string"),
+        ("POST", "/v1/margin", {"positions": [{"instrument": "BTCUSDT", "quantity": "1_000"}]}, 422, "10 digits"),
+        ("POST", "/v1/margin", {"positions": [{"instrument": "BTCUSDT", "quantity": "\uff11"}]}, 422, "10 digits"),
         ("POST", "/v1/margin", {"positions": [{"instrument": "BTCUSDT", "quantity": "1", "x": 1}]}, 422, "x"),
         (
             "POST",
@@ -169,6 +173,16 @@ def test_bad_requests_are_answered_with_problem_json(
 def test_a_body_that_is_no_json_is_answered_too(client: httpx.Client) -> None:
     answer = client.post("/v1/margin", content=b"{", headers={"content-type": "application/json"})
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+
+
+def test_a_wrong_method_is_told_the_right_one(client: httpx.Client) -> None:
+    assert client.get("/v1/margin").headers["allow"] == "POST"
+
+
+def test_a_lost_store_is_no_fault_of_the_request(model_folder: Path, tmp_path: Path) -> None:
+    with served(Predictor(Store(tmp_path), model_folder), lambda: NOW_NS) as client:
+        answer = client.get("/v1/forecast/BTCUSDT")
+        assert (answer.status_code, "known: none" in answer.json()["detail"]) == (503, True)
 
 
 def test_openapi_describes_every_path(client: httpx.Client) -> None:
@@ -283,7 +297,7 @@ def test_the_mark_is_the_last_traded_close(
     bars: pd.DataFrame, model_folder: Path, brief_calibration: Calibration, tmp_path: Path
 ) -> None:
     odd = bars[bars["ts_ns"] + 900 * NS_PER_S <= NOW_NS].copy()
-    odd.loc[odd.index[-1], ["open", "high", "low", "close", "volume"]] = [1.0, 1.0, 1.0, 1.0, 0.0]
+    odd.loc[odd.index[-1], ["open", "high", "low", "close", "volume"]] = [6_000.0, 6_000.0, 6_000.0, 6_000.0, 0.0]
     predictor = Predictor(store_of(odd, tmp_path), model_folder, calibration=brief_calibration)
     assert predictor.at("BTCUSDT", NOW_NS).mark_price == Decimal(repr(float(odd["close"].iloc[-2])))
 
