@@ -183,7 +183,7 @@ def _print_scores(result: "DemoResult") -> None:
             table.add_row(*(f"[bold cyan]{c.text}[/]" if c.best else c.text for c in row))
         console.print(table)
     console.print("t: Diebold-Mariano against log_har on QLIKE, below -2 is better beyond chance", style="dim")
-    console.print("<1 %, >99 %: returns beyond the quantile, in percent (1.00 is right), and Kupiec's p", style="dim")
+    console.print("<1 %, >99 %: returns beyond the quantile in %, 1.00 is right; p is Kupiec's", style="dim")
 
 
 def main() -> None:

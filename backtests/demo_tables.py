@@ -13,16 +13,16 @@ from serving.schedule import SIDES
 SCORE_COLUMNS: tuple[tuple[str, str, Callable[[Score], float], str, bool], ...] = (
     ("QLIKE", "QLIKE", lambda s: s.qlike, ".4f", True),
     ("net of floor", "", lambda s: s.qlike_net, ".4f", True),
-    ("t of QLIKE", "t", lambda s: s.qlike_t, "+.1f", False),
+    ("its t", "t", lambda s: s.qlike_t, "+.1f", False),
     ("RV/f", "", lambda s: s.realised_over_forecast, ".2f", False),
-    ("tail pinball, bp", "pinball", lambda s: s.pinball_tail_bp, ".2f", True),
+    ("pinball, bp", "pinball", lambda s: s.pinball_tail_bp, ".2f", True),
     ("CRPS, bp", "", lambda s: s.crps_bp, ".2f", True),
     ("FZ0 tail", "FZ0", lambda s: s.fz0_tail, ".4f", True),
-    ("t of FZ0", "", lambda s: s.fz0_t, "+.1f", False),
+    ("its t", "", lambda s: s.fz0_t, "+.1f", False),
     ("hits 1 %", "<1 %", lambda s: s.hit_low, ".2f", False),
-    ("p of 1 %", "p", lambda s: s.kupiec_low, ".2f", False),
+    ("its p", "p", lambda s: s.kupiec_low, ".2f", False),
     ("hits 99 %", ">99 %", lambda s: s.hit_high, ".2f", False),
-    ("p of 99 %", "p", lambda s: s.kupiec_high, ".2f", False),
+    ("its p", "p", lambda s: s.kupiec_high, ".2f", False),
 )
 MARGIN_COLUMNS: tuple[tuple[str, str, Callable[[MarginScore], float], str], ...] = (
     ("windows", "", lambda m: m.n, ".0f"),

@@ -10,6 +10,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 Money = Annotated[Decimal, PlainSerializer(lambda d: format(d, "f"), return_type=str)]
 QUANTITY = re.compile(r"-?[0-9]{1,10}(\.[0-9]{1,8})?", re.ASCII)
 
+# What OpenAPI says: also a whole number, which no decoder can spoil.
+QUANTITY_SCHEMA = {"anyOf": [{"type": "string", "pattern": f"^{QUANTITY.pattern}$"}, {"type": "integer"}]}
+
 
 def _exact(value: object) -> object:
     """Take plain decimal strings and whole numbers: a fraction that went through binary is another quantity."""
@@ -20,9 +23,7 @@ def _exact(value: object) -> object:
     return value
 
 
-Quantity = Annotated[
-    Money, BeforeValidator(_exact), WithJsonSchema({"type": "string", "pattern": f"^{QUANTITY.pattern}$"})
-]
+Quantity = Annotated[Money, BeforeValidator(_exact), WithJsonSchema(QUANTITY_SCHEMA)]
 
 
 class HorizonForecast(BaseModel):
