@@ -25,16 +25,29 @@ def write_demo_report(
     plan: DemoPlan,
 ) -> None:
     """Write the page of one run."""
-    network = tested[NETWORK]
-    first = panel.first_row_from(int(network.origin_ns[0]))
-    log_return = panel.targets.log_return[first : first + len(network.origin_ns)]
-    h = network.horizon_index(plan.policy.mpor_s)
-    mpor_h = plan.policy.mpor_s // HOUR_S
-    unit = f"1 {result.instrument.removesuffix('USDT')}"
+    origins = tested[NETWORK].origin_ns
+    first = panel.first_row_from(int(origins[0]))
+    outcomes = panel.rows(first, first + len(origins)).targets.log_return
     losses = {side: realised_loss(panel, schedule, plan.policy.mpor_s, side) for side in SIDES}
-    falls = {name: (parse_utc(a), parse_utc(b)) for name, (a, b) in plan.falls.items()}
-    falls = {name: span for name, span in falls.items() if network.origin_ns[0] <= span[0] < network.origin_ns[-1]}
-    sections = [
+    write_report(
+        path,
+        f"margincast: {result.instrument} forecasts and margins",
+        f"{format_utc(int(origins[0]))} to {format_utc(int(origins[-1]))}, "
+        f"{len(origins)} hourly origins, none of which the network was trained on.",
+        _tiles(result),
+        [*_forecast_sections(result, tested, outcomes, plan), *_margin_sections(result, schedule, price, losses, plan)],
+        f"model {result.model_id} · margin policy {plan.policy.hash} · "
+        "numbers in scores.json, forecasts in forecasts.parquet",
+    )
+
+
+def _forecast_sections(
+    result: DemoResult, tested: dict[str, Forecast], outcomes: np.ndarray, plan: DemoPlan
+) -> list[Section]:
+    """Scoreboard, fan, hits and reliability."""
+    network = tested[NETWORK]
+    h, hours = network.horizon_index(plan.policy.mpor_s), plan.policy.mpor_s // HOUR_S
+    return [
         Section(
             "Scoreboard",
             "Walk-forward forecasts from every full hour. Every model has the same online debiasing and the same "
@@ -45,16 +58,16 @@ def write_demo_report(
             [score_table(result)],
         ),
         Section(
-            f"The network's {mpor_h} h forecast and what came",
+            f"The network's {hours} h forecast and what came",
             "Bands are forecast quantiles at each hour; a red dot is a return outside the 1 % to 99 % band, "
             "of which there should be two in a hundred.",
-            [plots.fan(network, log_return[:, h], h)],
+            [plots.fan(network, outcomes[:, h], h)],
         ),
         Section(
-            f"Hits over time, {mpor_h} h",
+            f"Hits over time, {hours} h",
             "A calibrated model stays around zero; a steep rise is a cluster of losses that it did not foresee, "
             "a long slope downwards is idle margin. Windows overlap, so hits come in groups.",
-            [plots.cumulative_hits(tested, log_return[:, h], h, NAMES)],
+            [plots.cumulative_hits(tested, outcomes[:, h], h, NAMES)],
         ),
         Section(
             "Reliability",
@@ -62,14 +75,24 @@ def write_demo_report(
             [plots.reliability(result.reliability, LEVELS, network.horizons_s, NAMES)],
         ),
     ]
-    margin_blocks = [plots.crash_margins(falls, schedule, price, losses, mpor_h, unit)] if falls else []
-    sections += [
+
+
+def _margin_sections(
+    result: DemoResult, schedule: Schedule, price: np.ndarray, losses: dict[str, np.ndarray], plan: DemoPlan
+) -> list[Section]:
+    """Margins through the falls that the test period holds, and what they are made of."""
+    unit, hours = f"1 {result.instrument.removesuffix('USDT')}", plan.policy.mpor_s // HOUR_S
+    spans = {name: (parse_utc(a), parse_utc(b)) for name, (a, b) in plan.falls.items()}
+    first_ns, last_ns = schedule.origin_ns[[0, -1]]
+    falls = {name: span for name, span in spans.items() if first_ns <= span[0] < last_ns}
+    picture = [plots.crash_margins(falls, schedule, price, losses, hours, unit)] if falls else []
+    return [
         Section(
-            f"Margin of a {unit} perpetual through the falls" if falls else f"Margin of a {unit} perpetual",
-            f"Published initial (IM, period of risk {mpor_h} h) and maintenance margin (MM) of the network, and the "
+            f"Margin of a {unit} perpetual{' through the falls' if falls else ''}",
+            f"Published initial (IM, period of risk {hours} h) and maintenance margin (MM) of the network, and the "
             "loss that a position opened at each hour made over the period of risk. A red area above a solid line "
             "would be a loss beyond the margin.",
-            [*margin_blocks, margin_table(result)],
+            [*picture, margin_table(result)],
         ),
         Section(
             "What the initial margin is made of",
@@ -79,16 +102,6 @@ def write_demo_report(
             [plots.margin_parts(schedule, side, losses[side]) for side in SIDES],
         ),
     ]
-    write_report(
-        path,
-        f"margincast: {result.instrument} forecasts and margins",
-        f"{format_utc(int(network.origin_ns[0]))} to {format_utc(int(network.origin_ns[-1]))}, "
-        f"{len(network.origin_ns)} hourly origins, none of which the network was trained on.",
-        _tiles(result),
-        sections,
-        f"model {result.model_id} · margin policy {plan.policy.hash} · "
-        "numbers in scores.json, forecasts in forecasts.parquet",
-    )
 
 
 def _tiles(result: DemoResult) -> list[tuple[str, str]]:

@@ -84,6 +84,12 @@ def fan(forecast: Forecast, log_return: FloatArray, h: int) -> go.Figure:
     return _styled(figure, 430)
 
 
+def _model_line(i: int, name: str, column: int) -> dict[str, object]:
+    """Look and place of the i-th model's line in a row of panels; the first model stands out."""
+    line = {"color": COLOURS[i], "width": 2.4 if i == 0 else 1.5}
+    return {"name": name, "legendgroup": name, "showlegend": column == 1, "line": line, "row": 1, "col": column}
+
+
 def cumulative_hits(
     forecasts: Mapping[str, Forecast], log_return: FloatArray, h: int, names: Mapping[str, str]
 ) -> go.Figure:
@@ -101,12 +107,7 @@ def cumulative_hits(
         for column, hits in ((1, below), (2, above)):
             figure.add_scatter(
                 y=light(np.cumsum(hits - 0.01 * known)),
-                name=names[name],
-                legendgroup=name,
-                showlegend=column == 1,
-                line={"color": COLOURS[i], "width": 2.4 if i == 0 else 1.5},
-                row=1,
-                col=column,
+                **_model_line(i, names[name], column),
                 **hourly(forecast.origin_ns),
             )
     figure.update_yaxes(title="hits less expected", col=1)
@@ -221,12 +222,7 @@ def reliability(
             figure.add_scatter(
                 x=x,
                 y=100 * (share - np.array(levels)),
-                name=names[name],
-                legendgroup=name,
-                showlegend=column == 1,
-                line={"color": COLOURS[i], "width": 2.4 if i == 0 else 1.5},
-                row=1,
-                col=column,
+                **_model_line(i, names[name], column),
             )
     figure.update_xaxes(type="category", tickangle=-60)
     figure.update_yaxes(title="observed less nominal, points", col=1)
