@@ -80,6 +80,8 @@ def check_bars(frame: pd.DataFrame, where: str) -> None:
     leap = np.abs(np.diff(np.log(frame["close"].to_numpy()), prepend=np.log(frame["close"].iloc[0]))) > np.log(
         LARGEST_LEAP
     )
+    wick = (high > LARGEST_LEAP * body.max(axis=1)) | (low * LARGEST_LEAP < body.min(axis=1))
+    _refuse(wick, frame, "high", f"high and low stay within {LARGEST_LEAP} times of open and close", where)
     _refuse(
         leap, frame, "close", f"no close is {LARGEST_LEAP} times, or a part in {LARGEST_LEAP}, of the one before", where
     )

@@ -106,7 +106,8 @@ class Predictor:
         try:
             return self.store.find(self.instrument)
         except UnknownInstrumentError as error:
-            raise StaleDataError(f"no bars to forecast from: {error}; import them") from error
+            lost = f"{self.store.root} has lost the bars (or the manifest) of {self.instrument}; import them again"
+            raise StaleDataError(lost) from error
 
     def _check(self, feature_code_sha256: str) -> None:
         """Refuse features of other code and a policy beyond the forecast."""

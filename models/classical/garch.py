@@ -7,7 +7,9 @@ from arch.univariate import GARCH, ConstantMean, Normal, StudentsT, ZeroMean
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
+from features.catalogue import VARIANCE_FLOOR
 from features.clock import HOUR_NS, HOUR_S
+from features.errors import ShortHistoryError
 from features.pipeline import Panel
 from models.base import LEVELS, Forecast
 from models.classical import law
@@ -15,6 +17,7 @@ from models.diurnal import Diurnal
 from models.tails import student_t_quantiles, student_t_shortfall
 
 FloatArray = NDArray[np.float64]
+LEAST_HOURS = 500
 LEAST_DEGREES = 2.1  # fewer have no variance, and a shape needs one
 
 
@@ -82,7 +85,7 @@ def variance_ahead(next_step: FloatArray, p: GarchParameters, steps: int) -> Flo
 
 @dataclass(frozen=True)
 class GarchT:
-    """GARCH(1,1)-t on hourly returns without their clock, summed over the horizon.
+    """GARCH(1,1)-t on hourly returns without their clock, summed over the horizon; gaps are left out.
 
     References
     ----------
@@ -98,22 +101,41 @@ class GarchT:
     def fit(self, panel: Panel) -> "GarchT":
         """Estimate on every hour of the panel."""
         diurnal = Diurnal.fit(panel)
-        parameters = estimate(returns_percent(panel, diurnal), student_t=True, with_mean=False)
+        returns = returns_percent(panel, diurnal)[shown(panel)]
+        if len(returns) < LEAST_HOURS:
+            raise ShortHistoryError(
+                f"GARCH needs {LEAST_HOURS} hours with trades, the panel has {len(returns)}; give a longer history"
+            )
+        parameters = estimate(returns, student_t=True, with_mean=False)
         return replace(self, diurnal=diurnal, parameters=parameters)
 
     def forecast(self, panel: Panel) -> Forecast:
         """Student law with the summed variance."""
-        next_step = next_variance(returns_percent(panel, self.diurnal), self.parameters)
+        next_step = self._next_step(panel)
         columns = [self._variance(panel, next_step, h // HOUR_S) for h in panel.spec.horizons_s]
         degrees = max(self.parameters.degrees, LEAST_DEGREES)
         shape = student_t_quantiles(LEVELS, degrees), student_t_shortfall(LEVELS, degrees)
         return law.scaled(panel, np.stack(columns, axis=1), *shape)
+
+    def _next_step(self, panel: Panel) -> FloatArray:
+        """Variance of the next hour without its clock; hours that showed nothing change nothing, shape (n,)."""
+        seen = shown(panel)
+        variance = next_variance(returns_percent(panel, self.diurnal)[seen], self.parameters)
+        last_seen = np.cumsum(seen) - 1
+        return np.where(last_seen >= 0, variance[np.maximum(last_seen, 0)], self.parameters.backcast)
 
     def _variance(self, panel: Panel, next_step: FloatArray, hours: int) -> FloatArray:
         steps = variance_ahead(next_step, self.parameters, hours)
         weights = [self.diurnal.ahead(panel.origin_ns + j * HOUR_NS, 1) for j in range(hours)]
         total: FloatArray = (steps * np.stack(weights, axis=1)).sum(axis=1) / 1e4
         return total
+
+
+def shown(panel: Panel) -> NDArray[np.bool_]:
+    """Hours in which the price moved, less the first after a hole: it carries the whole hole's move; shape (n,)."""
+    moved: NDArray[np.bool_] = panel.column("log_rv_1h") > np.log(VARIANCE_FLOOR) + 1e-3
+    moved[1:] &= moved[:-1].copy()
+    return moved
 
 
 def returns_percent(panel: Panel, diurnal: Diurnal) -> FloatArray:

@@ -56,6 +56,8 @@ def changed(column: str, row: int, value: float) -> Callable[[pd.DataFrame], pd.
         (changed("close", 4, np.inf), PriceError, ["row 4", "finite"]),
         (changed("high", 1, 90.0), PriceError, ["row 1", "high is 90.0", "at least open and close"]),
         (changed("low", 1, 103.0), PriceError, ["row 1", "low is 103.0", "at most open and close"]),
+        (changed("high", 3, 99_000.0), PriceError, ["row 3", "high is 99000.0", "within 10 times"]),
+        (changed("low", 3, 0.5), PriceError, ["row 3", "within 10 times"]),
         (changed("volume", 5, -1.0), PriceError, ["row 5", "volume"]),
         (
             lambda f: f.assign(**{c: f[c] * (1 + 999 * (f.index == 3)) for c in ("open", "high", "low", "close")}),

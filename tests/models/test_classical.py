@@ -1,13 +1,15 @@
 """GARCH against published figures and arch's own forecasts; log-HAR and EWMA against slow versions."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from arch import arch_model
 from arch.data import sp500
 
 from features.clock import parse_utc
 from features.errors import SettingError, ShortHistoryError
-from features.pipeline import Panel
+from features.pipeline import Panel, compute_panel
+from features.spec import FeatureSpec
 from models.base import LEVELS, Forecast
 from models.classical.ewma import Ewma, average
 from models.classical.garch import GarchParameters, GarchT, estimate, next_variance, variance_ahead
@@ -66,6 +68,21 @@ def test_garch_sums_its_steps_by_the_clock(panel: Panel) -> None:
     steps = variance_ahead(next_variance(returns, p), p, 4)[row]
     hours = panel.origin_ns[row] // 3_600_000_000_000 + np.arange(4)
     assert variance[row, 1] == pytest.approx((steps * model.diurnal.weight[hours % 168]).sum() / 1e4)
+
+
+def test_garch_leaves_gaps_out(bars: pd.DataFrame) -> None:
+    """Three weeks without bars: neither the silence nor the move that ends it is a return."""
+    start, stop = parse_utc("2020-05-01"), parse_utc("2020-05-22")
+    holed = bars[(bars["ts_ns"] < start) | (bars["ts_ns"] >= stop)].reset_index(drop=True)
+    whole, gapped = (compute_panel(b, "BTCUSDT", FeatureSpec()) for b in (bars, holed))
+    fitted = [GarchT().fit(p) for p in (whole, gapped)]
+    assert fitted[1].parameters.beta == pytest.approx(fitted[0].parameters.beta, abs=0.05)
+    variance = [m.forecast(p).variance[-24:] for m, p in zip(fitted, (whole, gapped), strict=True)]
+    np.testing.assert_allclose(variance[1], variance[0], rtol=0.25)
+    first, last = gapped.first_row_from(start) + 2, gapped.first_row_from(stop)
+    hour = fitted[1].forecast(gapped).variance[first:last, 0]
+    weight = fitted[1].diurnal.ahead(gapped.origin_ns[first:last], 1)
+    np.testing.assert_allclose(hour / weight, hour[0] / weight[0], rtol=1e-9)  # held through the gap
 
 
 def test_log_har_equals_plain_least_squares(panel: Panel) -> None:

@@ -182,7 +182,7 @@ def test_a_wrong_method_is_told_the_right_one(client: httpx.Client) -> None:
 def test_a_lost_store_is_no_fault_of_the_request(model_folder: Path, tmp_path: Path) -> None:
     with served(Predictor(Store(tmp_path), model_folder), lambda: NOW_NS) as client:
         answer = client.get("/v1/forecast/BTCUSDT")
-        assert (answer.status_code, "known: none" in answer.json()["detail"]) == (503, True)
+        assert (answer.status_code, "has lost the bars" in answer.json()["detail"]) == (503, True)
 
 
 def test_openapi_describes_every_path(client: httpx.Client) -> None:
