@@ -72,8 +72,8 @@ def demo(
     from backtests.demo_plan import DemoPlan
     from backtests.demo_tracking import track
     from features.clock import parse_utc
-    from features.schema import bar_length_s
-    from features.sources import SOURCES, sample
+    from features.bars import bar_length_s
+    from features.sources import barfile, sample
     from features.store import Series
     from training.config import DEMO, load_config
     from training.tracking import DEFAULT_ROOT, Tracking
@@ -84,9 +84,9 @@ def demo(
     plan = DemoPlan(test_from_ns=parse_utc(test_from), test_to_ns=parse_utc(test_to))
     config = load_config(DEMO)
     if bars is None:
-        frame, series = SOURCES["sample"](sample.PATH), sample.SERIES
+        frame, series = sample.read(), sample.SERIES
     else:
-        frame = SOURCES["bars"](bars)
+        frame = barfile.read_frame(bars)
         series = Series(venue="file", symbol=symbol or bars.stem, bar_s=bar_length_s(frame, str(bars)))
     root = tracking or DEFAULT_ROOT
     Tracking(root).check()

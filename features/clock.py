@@ -61,6 +61,17 @@ def floor_to(ts_ns: int, step_ns: int) -> int:
     return ts_ns - ts_ns % step_ns
 
 
+def day_of(ts_ns: int) -> str:
+    """Calendar day in UTC.
+
+    Examples
+    --------
+    >>> day_of(1667973600000000000)
+    '2022-11-09'
+    """
+    return datetime.fromtimestamp(ts_ns // NS_PER_S, tz=UTC).strftime("%Y-%m-%d")
+
+
 def month_of(ts_ns: int) -> str:
     """Calendar month in UTC.
 

@@ -5,6 +5,10 @@ DataError
 ├── FormatError             a file that cannot be read as what it claims to be
 ├── SchemaError             a column that is missing, misnamed or of another type
 ├── TimeOrderError          timestamps unsorted, repeated or off the grid
+├── RowError                a row of a vendor's file that breaks the rules of its table
+├── SequenceError           events that are missing by the venue's own numbering
+├── OverlapError            two recordings of the same stretch that cannot be told apart
+├── DownloadError           a file that an archive does not give, or not as it publishes it
 ├── PriceError              NaN, infinite, non-positive or contradictory prices
 ├── ShortHistoryError       fewer bars than the question needs
 ├── SettingError            a configuration value or key that makes no sense
@@ -40,6 +44,22 @@ class SchemaError(DataError):
 
 class TimeOrderError(DataError):
     """Timestamps that are unsorted, repeated or off the grid."""
+
+
+class RowError(DataError):
+    """A row of a vendor's file that cannot be read or breaks the rules of its table."""
+
+
+class SequenceError(DataError):
+    """Events that are missing by the venue's own numbering."""
+
+
+class OverlapError(DataError):
+    """Two recordings of the same stretch of time whose rows cannot be told apart."""
+
+
+class DownloadError(DataError):
+    """A file that an archive does not give, or not as it publishes it."""
 
 
 class PriceError(DataError):

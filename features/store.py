@@ -29,7 +29,7 @@ from features.errors import (
     UnknownInstrumentError,
 )
 from features.files import sha256_of, sha256_of_file, write_json, written_whole
-from features.schema import BARS
+from features.bars import COLUMNS, check_bars
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -51,7 +51,7 @@ class Series:
     @property
     def folder(self) -> str:
         """Path below the store's root."""
-        return f"kind={BARS.kind}_{self.bar_s}s/venue={self.venue}/symbol={self.symbol}"
+        return f"kind=bars_{self.bar_s}s/venue={self.venue}/symbol={self.symbol}"
 
 
 class Store:
@@ -151,7 +151,7 @@ class Store:
             same = name in files and files[name]["sha256"] == sha256_of_file(path)
             if same and merged.reset_index(drop=True).equals(old):
                 return False
-        table = pa.Table.from_pandas(merged[list(BARS.columns)], preserve_index=False)
+        table = pa.Table.from_pandas(merged[list(COLUMNS)], preserve_index=False)
         with written_whole(path) as scratch:
             pq.write_table(table, scratch, compression="zstd")
         files[name] = {"rows": len(merged), "sha256": sha256_of_file(path)}
@@ -191,7 +191,7 @@ def _check_series(series: Series, frame: pd.DataFrame) -> None:
     where = f"bars for {series.symbol}"
     if frame.empty:
         raise ShortHistoryError(f"{where}: no rows to write; give at least one bar")
-    BARS.check(frame, where)
+    check_bars(frame, where)
     off = (frame["ts_ns"] % (series.bar_s * NS_PER_S) != 0).to_numpy()
     if off.any():
         row = int(off.argmax())

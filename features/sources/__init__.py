@@ -1,13 +1,22 @@
-"""Vendor files to canonical tables: one format, one file, one line in ``SOURCES``."""
+"""Vendor files to canonical tables: one family of formats, one file, one line in ``SOURCES``."""
 
-from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 
-import pandas as pd
+from features.intake.batch import Reader
+from features.sources import okx, tardis
 
-from features.sources import barfile, sample
 
-SOURCES: dict[str, Callable[[Path], pd.DataFrame]] = {
-    "bars": barfile.read,
-    "sample": sample.read,
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A reader, what it reads in a few words, and the venue where the format tells it."""
+
+    read: Reader
+    about: str
+    venue: str | None = None
+
+
+SOURCES: dict[str, Source] = {
+
+    "okx": Source(okx.read, "recorded sockets", "okx"),
+    "tardis": Source(tardis.read, "CSV datasets"),
 }

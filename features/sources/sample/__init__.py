@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from features.schema import BARS, to_canonical
+from features.bars import to_bars
 from features.store import Series
 
 PATH = Path(__file__).parent / "btcusdt_15m_2020_2022.parquet"
@@ -15,5 +15,5 @@ SERIES = Series(venue="binance-spot", symbol="BTCUSDT", bar_s=900)
 
 
 def read(path: Path = PATH) -> pd.DataFrame:
-    """Read the sample as canonical bars, shape (100002, 6)."""
-    return to_canonical(pd.read_parquet(path), BARS, path.name)
+    """Read the sample as canonical bars, shape (100002, 9)."""
+    return to_bars(pd.read_parquet(path), path.name)

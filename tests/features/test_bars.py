@@ -16,7 +16,7 @@ from features.errors import (
     ShortHistoryError,
     TimeOrderError,
 )
-from features.schema import BARS, bar_length_s, to_canonical
+from features.bars import bar_length_s, to_bars
 from features.sources import barfile, sample
 
 
@@ -73,7 +73,7 @@ def test_wrong_bars_are_refused_with_place_and_remedy(
     path = tmp_path / "mine.csv"
     spoil(raw_bars()).to_csv(path, index=False)
     with pytest.raises(error) as caught:
-        barfile.read(path)
+        barfile.read_frame(path)
     for word in ["mine.csv", *words]:
         assert word in str(caught.value)
 
@@ -83,31 +83,31 @@ def test_the_name_of_the_time_column_is_its_unit(unit: str) -> None:
     scale = {"ts_ns": 10**6, "ts_us": 10**3, "ts_ms": 1, "ts_s": 1e-3}[unit]
     raw = raw_bars().rename(columns={"ts_ms": unit})
     raw[unit] = (raw[unit] * scale).astype("int64")
-    assert to_canonical(raw, BARS, "bars")["ts_ns"].iloc[1] == 1_577_837_700_000_000_000
+    assert to_bars(raw, "bars")["ts_ns"].iloc[1] == 1_577_837_700_000_000_000
 
 
 def test_files_that_are_absent_or_no_table(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match=r"none\.csv: no such file"):
-        barfile.read(tmp_path / "none.csv")
+        barfile.read_frame(tmp_path / "none.csv")
     broken = tmp_path / "broken.parquet"
     broken.write_bytes(b"PAR1 not really")
     with pytest.raises(FormatError, match="cannot be read"):
-        barfile.read(broken)
+        barfile.read_frame(broken)
     empty = tmp_path / "empty.csv"
     empty.write_text("")
     with pytest.raises(FormatError, match="cannot be read"):
-        barfile.read(empty)
+        barfile.read_frame(empty)
 
 
 def test_csv_and_parquet_give_the_same_bars(tmp_path: Path) -> None:
     raw = raw_bars()
     raw.to_csv(tmp_path / "a.csv", index=False)
     raw.to_parquet(tmp_path / "a.parquet")
-    pd.testing.assert_frame_equal(barfile.read(tmp_path / "a.csv"), barfile.read(tmp_path / "a.parquet"))
+    pd.testing.assert_frame_equal(barfile.read_frame(tmp_path / "a.csv"), barfile.read_frame(tmp_path / "a.parquet"))
 
 
 def test_bar_length_is_the_commonest_step_and_the_grid_is_kept() -> None:
-    frame = to_canonical(raw_bars(), BARS, "bars")
+    frame = to_bars(raw_bars(), "bars")
     assert bar_length_s(frame.drop(index=2), "bars") == 900
     frame["ts_ns"] += 1_000_000_000 * (frame.index == 3)
     with pytest.raises(TimeOrderError, match=r"row 3 .* off the grid of 900 s"):
@@ -134,11 +134,11 @@ def test_a_column_named_by_the_wrong_unit_is_refused(column: str, first: int) ->
     raw = raw_bars().rename(columns={"ts_ms": column})
     raw[column] = first + 900 * np.arange(len(raw))
     with pytest.raises(TimeOrderError, match=f"row 0: {column}={first} is no time"):
-        to_canonical(raw, BARS, "bars")
+        to_bars(raw, "bars")
 
 
 def test_fractions_of_a_time_unit_are_refused() -> None:
     raw = raw_bars().rename(columns={"ts_ms": "ts_s"})
     raw["ts_s"] = raw["ts_s"] / 1_000 + 0.5
     with pytest.raises(SchemaError, match="not a whole number"):
-        to_canonical(raw, BARS, "bars")
+        to_bars(raw, "bars")

@@ -1,0 +1,183 @@
+"""Order books from events: L2 changes or L3 orders to top-K books on a time or event grid.
+
+The loops are compiled (:mod:`features.ladder`, :mod:`features.orders`) and have a readable twin
+(:mod:`features.book_twin`). A book is void, NaN in every level, before the first snapshot, after a
+gap in the venue's numbering, and after the feed was cut, each time until the next snapshot.
+
+Where bids and asks cross, the side whose touch changed longer ago is the one that missed a delete:
+what is written leaves it out, and after ``grace_s`` it is dropped from the book.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from features import ladder, orders
+from features.clock import NS_PER_S
+from features.errors import SettingError
+from features.ladder import Floats, Ints
+from features.schema import book_snapshots
+
+ROOM = 4_096
+NO_INSTANTS = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class BookStats:
+    """What the replay met on its way; times are on the events' clock."""
+
+    events: int
+    messages: int
+    snapshots: int
+    gaps: int
+    void_rows: int
+    stale_rows: int
+    dropped_levels: int
+    unknown_orders: int
+    crossed_s: float
+    synced_s: float
+
+
+@dataclass(slots=True)
+class BookBuilder:
+    """A book that takes chunks of events and gives top-``depth`` books; one for each instrument.
+
+    Parameters
+    ----------
+    depth : levels a side.
+    grace_s : how long a crossed book may stand before its older side is dropped.
+    every : write the book after every so many messages; 0: at instants only.
+    cold : begin with an empty book that changes may build up, instead of waiting for a snapshot.
+    clock : ``ts_ns`` or ``local_ns``: the time that the grid is on.
+    """
+
+    depth: int = 25
+    grace_s: float = 1.0
+    every: int = 0
+    cold: bool = False
+    clock: str = "ts_ns"
+    _state: Ints = field(init=False)
+    _keys: Floats = field(init=False)
+    _sizes: Floats = field(init=False)
+    _ages: Ints = field(init=False)
+    _members: Ints = field(init=False)
+    _counts: Ints = field(init=False)
+    _orders: tuple[Ints, Floats, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Start empty."""
+        if self.depth < 1 or self.grace_s < 0 or self.every < 0 or self.clock not in ("ts_ns", "local_ns"):
+            raise SettingError("a book needs depth >= 1, grace_s >= 0, every >= 0 and a clock of ts_ns or local_ns")
+        self._state = ladder.new_state(cold=self.cold)
+        self._keys, self._sizes = np.empty((2, ROOM)), np.empty((2, ROOM))
+        self._ages, self._members = np.zeros((2, ROOM), dtype=np.int64), np.zeros((2, ROOM), dtype=np.int64)
+        self._counts = np.zeros(2, dtype=np.int64)
+        self._orders = (*orders.new_orders(), 0)
+
+    @property
+    def stats(self) -> BookStats:
+        """Counts so far."""
+        counts = [int(n) for n in self._state[ladder.EVENTS : ladder.CROSSED_NS]]
+        return BookStats(
+            *counts,
+            crossed_s=float(self._state[ladder.CROSSED_NS]) / NS_PER_S,
+            synced_s=float(self._state[ladder.SYNCED_NS]) / NS_PER_S,
+        )
+
+    @property
+    def clock_ns(self) -> int:
+        """Time of the latest event; -1 before the first."""
+        return int(self._state[ladder.CLOCK])
+
+    def deltas(self, frame: pl.DataFrame, at_ns: Ints = NO_INSTANTS) -> tuple[Ints, Floats]:
+        """Apply rows of book changes (:data:`features.schema.BOOK_DELTAS`).
+
+        Parameters
+        ----------
+        frame : rows in the venue's order; a message may be cut by the end of a chunk.
+        at_ns : ascending instants at which the book is wanted; those before the chunk's last event come back.
+
+        Returns
+        -------
+        (n,) instants and (n, 4 * depth) books: price and size of each level, bids first, best first.
+        """
+        columns = [frame[c].to_numpy() for c in (self.clock, "seq", "prev_seq", "flags", "side", "price", "size")]
+        out_ns, out = self._room(columns[0], at_ns)
+        written, self._keys, self._sizes, self._ages = ladder.replay_l2(
+            *columns, at_ns, self.every, self.depth, self._grace_ns, self._state, self._keys, self._sizes,
+            self._ages, self._counts, out_ns, out,
+        )  # fmt: skip
+        return out_ns[:written], out[:written]
+
+    def orders(self, frame: pl.DataFrame, at_ns: Ints = NO_INSTANTS) -> tuple[Ints, Floats]:
+        """Apply rows of order events (:data:`features.schema.ORDER_EVENTS`); see :meth:`deltas`.
+
+        The book starts empty: it is whole once the orders that rested before the first event are gone.
+        """
+        columns = [frame[c].to_numpy() for c in (self.clock, "order_id", "action", "side", "price", "size")]
+        out_ns, out = self._room(columns[0], at_ns)
+        written, self._keys, self._sizes, self._ages, self._members, *table = orders.replay_l3(
+            *columns, at_ns, self.every, self.depth, self._grace_ns, self._state, self._keys, self._sizes,
+            self._ages, self._members, self._counts, *self._orders, out_ns, out,
+        )  # fmt: skip
+        ids, resting, alive = table
+        self._orders = (ids, resting, alive)
+        return out_ns[:written], out[:written]
+
+    def finish(self, at_ns: Ints = NO_INSTANTS) -> tuple[Ints, Floats]:
+        """The books at the instants that are left: the last book at the last event's time, void after it."""
+        out = np.full((len(at_ns), 4 * self.depth), np.nan)
+        synced = self._state[ladder.SYNCED] or self._orders[2] > 0
+        for row in out[at_ns <= self.clock_ns]:
+            ladder.emit(row, self.depth, self._keys, self._sizes, self._ages, self._counts, int(synced))
+        return at_ns, out
+
+    @property
+    def _grace_ns(self) -> int:
+        return round(self.grace_s * NS_PER_S)
+
+    def _room(self, ts_ns: Ints, at_ns: Ints) -> tuple[Ints, Floats]:
+        """Space for the books of a chunk; untouched pages of it cost nothing."""
+        due = int(np.searchsorted(at_ns, ts_ns.max())) if len(ts_ns) and len(at_ns) else 0
+        rows = due + (len(ts_ns) // self.every + 2 if self.every else 0)
+        return np.empty(rows, dtype=np.int64), np.empty((rows, 4 * self.depth))
+
+
+def grid_ns(first_ns: int, last_ns: int, step_ns: int) -> Ints:
+    """Multiples of ``step_ns`` from the first at or after ``first_ns`` to the last at or before ``last_ns``.
+
+    Examples
+    --------
+    >>> grid_ns(5, 20, 10).tolist()
+    [10, 20]
+    """
+    start = -(-first_ns // step_ns) * step_ns
+    return start + step_ns * np.arange(max((last_ns - start) // step_ns + 1, 0), dtype=np.int64)
+
+
+def rebuild(
+    chunks: Iterable[pl.DataFrame], builder: BookBuilder, at_ns: Ints = NO_INSTANTS
+) -> Iterator[pl.DataFrame]:
+    """Rebuild books from chunks of L2 changes or L3 orders, told apart by their columns.
+
+    Yields frames of the table ``book_snapshots_<depth>``, one for each chunk that gave books.
+    """
+    for chunk in chunks:
+        apply = builder.orders if "order_id" in chunk.columns else builder.deltas
+        done_ns, books = apply(chunk, at_ns)
+        at_ns = at_ns[len(done_ns) :] if not builder.every else at_ns
+        if len(done_ns):
+            yield to_frame(done_ns, books)
+    if len(at_ns):
+        yield to_frame(*builder.finish(at_ns))
+
+
+def to_frame(ts_ns: Ints, books: Floats) -> pl.DataFrame:
+    """Books as rows of ``book_snapshots_<depth>``."""
+    table = book_snapshots(books.shape[1] // 4)
+    levels = [name for name in table.columns if name not in ("ts_ns", "local_ns", "seq")]
+    columns = {name: np.ascontiguousarray(books[:, i]) for i, name in enumerate(levels)}
+    return table.conform(pl.DataFrame({"ts_ns": ts_ns, **columns}))

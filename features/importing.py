@@ -1,0 +1,285 @@
+"""Vendor files into the store: read, check, set aside what is bad, write, and tell what came in.
+
+One file is one transaction: its parts appear together, after its last row was checked, or not at all.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from features.bars import bar_length_s
+from features.errors import DataError, FormatError, RowError, SchemaError, SequenceError, UnknownInstrumentError
+from features.files import code_hash, sha256_of, sha256_of_file, write_json
+from features.intake.batch import Batch, Note, Options, Rejected
+from features.intake.door import Door
+from features.intake.parts import StreamWriter
+from features.intake.quarantine import Quarantine
+from features.intake.stream import require_file
+from features.sources import SOURCES, Source
+from features.store import Series, Store
+from features.tape import Stream, Tape, clean_name
+
+OnError = Literal["strict", "quarantine"]
+CODE = ("features.importing", "features.schema", "features.intake", "features.sources")
+REMEDY = "correct the file, or import with --on-error quarantine to set such rows aside"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReport:
+    """What one file brought to one stream."""
+
+    folder: str
+    rows: int
+    known: int
+    gaps: int
+    first_ns: int
+    last_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What became of one file."""
+
+    file: str
+    streams: list[StreamReport]
+    rejected: int
+    quarantine: str | None
+    notes: list[str]
+    unchanged: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Rows that the file brought, all streams together."""
+        return sum(stream.rows for stream in self.streams)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a user asks for: which reader, under which names, and how strictly.
+
+    Attributes
+    ----------
+    venue : name in the store; needed where neither the file nor its format tells it.
+    options : what the file does not say; ``options.symbol`` names a file of one instrument and chooses
+        one out of a file of several.
+    on_error : ``strict`` refuses a file with a bad row; ``quarantine`` writes bad rows to a side file.
+    """
+
+    source: str
+    venue: str | None = None
+    options: Options = Options()
+    on_error: OnError = "strict"
+
+
+def import_file(path: Path, store: Path, request: Request, progress: Callable[[int], None]) -> ImportReport:
+    """Import one vendor file into the store below ``store``.
+
+    ``progress`` is told the rows read so far. A file that was imported before, by the same code and
+    request, is left alone if all its parts are still there.
+
+    Raises
+    ------
+    DataError
+        Naming the file, the row and the remedy; nothing of the file is in the store then.
+    """
+    require_file(path)
+    source = _source(request)
+    sha256 = sha256_of_file(path)
+    ledger = store / "imports" / f"{sha256_of([sha256, _asked(request)])[:16]}.json"
+    code = code_hash(*CODE)
+    done = _done_before(ledger, code, store)
+    if done is not None:
+        return done
+    work = _Import(path, store, request, source, sha256)
+    try:
+        report = work.run(progress)
+    finally:
+        work.discard()
+    write_json(ledger, {"code": code, "report": asdict(report), "sha256": sha256})
+    return report
+
+
+def _source(request: Request) -> Source:
+    from features.errors import lookup
+
+    return lookup(SOURCES, request.source, "source")
+
+
+def _asked(request: Request) -> dict[str, Any]:
+    return {"source": request.source, "venue": request.venue, "on_error": request.on_error} | asdict(request.options)
+
+
+def _done_before(ledger: Path, code: str, store: Path) -> ImportReport | None:
+    """The report of an earlier import of the same file, if nothing of it was lost since."""
+    if not ledger.exists():
+        return None
+    try:
+        entry = json.loads(ledger.read_text())
+        report = entry["report"]
+        streams = [StreamReport(**stream) for stream in report["streams"]]
+        if entry["code"] != code or not all(_still_there(store, s.folder, entry["sha256"], s.rows) for s in streams):
+            return None
+    except (KeyError, TypeError, ValueError):
+        return None
+    return ImportReport(**{**report, "streams": streams, "unchanged": True})
+
+
+def _still_there(store: Path, folder: str, sha256: str, rows: int) -> bool:
+    """Whether the parts that a file brought to a stream are all there and whole."""
+    if folder.startswith("kind=bars_"):
+        return False
+    manifest = json.loads((store / folder / "manifest.json").read_text()) if (store / folder).exists() else {"files": {}}
+    parts = {name: e for name, e in manifest["files"].items() if e["source"] == sha256}
+    whole = all((store / folder / n).exists() and sha256_of_file(store / folder / n) == e["sha256"] for n, e in parts.items())
+    return whole and sum(e["rows"] for e in parts.values()) == rows
+
+
+@dataclass(slots=True)
+class _Import:
+    """One file on its way in."""
+
+    path: Path
+    store: Path
+    request: Request
+    source: Source
+    sha256: str
+    seen: int = 0
+    notes: list[str] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    writers: dict[Stream, StreamWriter] = field(default_factory=dict)
+    bars: dict[tuple[str, str, str], list[pl.DataFrame]] = field(default_factory=dict)
+    doors: dict[tuple[str, str, str], Door] = field(default_factory=dict)
+    quarantine: Quarantine | None = None
+
+    def run(self, progress: Callable[[int], None]) -> ImportReport:
+        """Read to the end, then commit."""
+        if self.request.on_error == "quarantine":
+            name = f"{self.path.name}-{self.sha256[:12]}.csv"
+            self.quarantine = Quarantine(self.store / "quarantine" / name, self.path.name)
+        for item in self.source.read(self.path, self.request.options):
+            self._take(item)
+            progress(self.seen)
+        self._refuse_gaps()
+        self._refuse_nothing()
+        return self._commit()
+
+    def discard(self) -> None:
+        """Remove scratch files; after a commit there are none."""
+        for writer in self.writers.values():
+            for part in writer.parts:
+                part.discard()
+        if self.quarantine is not None:
+            self.quarantine.discard()
+
+    def _take(self, item: Batch | Rejected | Note) -> None:
+        if isinstance(item, Note):
+            self.notes.append(item.text)
+        elif isinstance(item, Rejected):
+            self._reject(item)
+        elif len(item.frame):
+            self.seen += len(item.frame)
+            for (venue, symbol), frame in self._by_name(item):
+                self._admit(item, venue, symbol, frame)
+
+    def _by_name(self, batch: Batch) -> Iterator[tuple[tuple[str, str], pl.DataFrame]]:
+        """Rows by venue and symbol, under the names of the store, as far as they are asked for."""
+        frame = batch.table.conform(batch.frame)
+        names = [c for c in ("venue", "symbol") if c in frame.columns]
+        groups = frame.partition_by(names, as_dict=True, maintain_order=True, include_key=False)
+        for key, rows in groups.items():
+            named = dict(zip(names, map(str, key), strict=True))
+            venue = self._venue(named.get("venue"))
+            if venue is None:
+                continue
+            self.names.add(named["symbol"])
+            if self.request.options.symbol in (None, named["symbol"], clean_name(named["symbol"])):
+                yield (venue, clean_name(named["symbol"])), rows
+
+    def _venue(self, told: str | None) -> str | None:
+        """The venue's name in the store; ``None`` for rows of another venue than the one that was chosen."""
+        venue = self.request.venue or told or self.source.venue
+        if venue is None:
+            raise SchemaError(f"{self.path}: does not say its venue; add --venue")
+        return clean_name(venue)
+
+    def _admit(self, batch: Batch, venue: str, symbol: str, frame: pl.DataFrame) -> None:
+        key = (venue, symbol, batch.table.kind)
+        door = self.doors.setdefault(key, Door(batch.table))
+        good, bad = door.admit(frame)
+        for fault in bad:
+            self._reject(fault, f"{symbol}: ")
+        if good.is_empty():
+            return
+        if batch.table.kind.startswith("bars"):
+            self.bars.setdefault(key, []).append(good.drop("row"))
+            return
+        stream = Stream(venue, symbol, batch.table.kind)
+        if stream not in self.writers:
+            self.writers[stream] = StreamWriter(self.store, stream, self.sha256, door)
+        self.writers[stream].add(good)
+
+    def _reject(self, fault: Rejected, whose: str = "") -> None:
+        if self.quarantine is None:
+            raise RowError(f"{self.path}: row {fault.row}: {whose}{fault.reason}; {REMEDY}")
+        self.quarantine.add(fault)
+
+    def _refuse_gaps(self) -> None:
+        """A break of the numbering that no snapshot mends is an error, or in quarantine mode a note."""
+        for (_, symbol, _), door in self.doors.items():
+            if door.open_gap is None:
+                continue
+            told = f"{symbol}: {door.open_gap}; events are missing and no snapshot follows"
+            if self.quarantine is None:
+                raise SequenceError(
+                    f"{self.path}: {told}; get the missing file, or import with --on-error quarantine: "
+                    "the book is then void from there to the next snapshot"
+                )
+            self.notes.append(told)
+
+    def _refuse_nothing(self) -> None:
+        if self.writers or self.bars or (self.notes and not self.seen):
+            return
+        asked = self.request.options.symbol
+        if asked is not None and self.names:
+            known = ", ".join(sorted(self.names)[:10])
+            raise UnknownInstrumentError(f"{self.path}: holds no {asked}; it holds {known}")
+        raise FormatError(f"{self.path}: no rows of market data found; is it a file of {self.request.source}?")
+
+    def _commit(self) -> ImportReport:
+        for writer in self.writers.values():
+            writer.refuse_overlap()
+            for part in writer.parts:
+                part.close()
+        streams = [self._commit_bars(*key, frames) for key, frames in self.bars.items()]
+        for stream, writer in self.writers.items():
+            writer.commit(self.path.name)
+            streams.append(_stream_report(stream, writer))
+        rejected, side_file = 0, None
+        if self.quarantine is not None:
+            rejected, side_file = self.quarantine.commit()
+        return ImportReport(str(self.path), streams, rejected, side_file, self.notes)
+
+    def _commit_bars(self, venue: str, symbol: str, kind: str, frames: list[pl.DataFrame]) -> StreamReport:
+        frame = pl.concat(frames).to_pandas()
+        length = kind.removeprefix("bars").strip("_s")
+        bar_s = int(length) if length else bar_length_s(frame, str(self.path))
+        series = Series(venue=venue, symbol=symbol, bar_s=bar_s)
+        Store(self.store).write(series, frame)
+        first, last = int(frame["ts_ns"].iloc[0]), int(frame["ts_ns"].iloc[-1])
+        return StreamReport(series.folder, len(frame), 0, 0, first, last)
+
+
+def _stream_report(stream: Stream, writer: StreamWriter) -> StreamReport:
+    parts = writer.parts
+    return StreamReport(
+        folder=stream.folder,
+        rows=sum(part.rows for part in parts),
+        known=writer.known,
+        gaps=writer.door.gaps,
+        first_ns=min((part.first_ns for part in parts), default=0),
+        last_ns=max((part.last_ns for part in parts), default=0),
+    )

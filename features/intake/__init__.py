@@ -1,0 +1,1 @@
+"""From bytes to checked canonical rows: what all vendor readers share."""

@@ -1,0 +1,164 @@
+"""Delimited text, typed, in blocks: fast where all is well, line by line where it is not."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from features.errors import FormatError, SchemaError
+from features.intake.batch import Rejected
+from features.intake.stream import blocks, first_lines
+
+Dtypes = Mapping[str, type[pl.DataType]]
+
+
+def header_of(path: Path, separator: str = ",") -> list[str]:
+    """The fields of a file's first line that is not blank.
+
+    Raises
+    ------
+    FormatError
+        If the file is empty or is no text.
+    """
+    first = first_lines(path)
+    if not first:
+        raise FormatError(f"{path}: the file is empty; give one with at least one row")
+    try:
+        return next(csv.reader([first[0].decode()], delimiter=separator))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise FormatError(f"{path}: is no delimited text ({error})") from error
+
+
+def require_columns(path: Path, header: Sequence[str], wanted: Sequence[str]) -> None:
+    """Refuse a header that lacks a wanted column.
+
+    Raises
+    ------
+    SchemaError
+        Naming the missing columns and those found.
+    """
+    missing = [name for name in wanted if name not in header]
+    if missing:
+        raise SchemaError(f"{path}: no column {', '.join(missing)}; found {', '.join(header)}")
+
+
+def typed_blocks(
+    path: Path,
+    dtypes: Dtypes,
+    names: Sequence[str] | None = None,
+    separator: str = ",",
+    comment: str | None = None,
+) -> Iterator[pl.DataFrame | Rejected]:
+    """Yield frames of the wanted columns with ``row``, the 1-based line, and rows that do not fit as rejected.
+
+    Parameters
+    ----------
+    dtypes : wanted columns; an empty cell is null, also "nan"-free text where a number is wanted is refused.
+    names : all columns in the file's order if it has no header line; else its first line that is no comment
+        names them. A header line that comes again is passed over.
+    comment : lines that begin with it are passed over.
+    """
+    row = 1
+    header = list(names) if names is not None else None
+    for block in blocks(path):
+        count = block.count(b"\n") + (not block.endswith(b"\n"))
+        plain = block if comment is None else _blank_comments(block, comment.encode())
+        if header is None:
+            skipped, header, plain = _take_header(path, plain, separator)
+            if header is None:
+                row += count
+                continue
+            require_columns(path, header, list(dtypes))
+            start = row + skipped
+        else:
+            start = row
+        if plain.strip():
+            yield from _frames(plain, header, dtypes, separator, start)
+        row += count
+
+
+def _blank_comments(block: bytes, comment: bytes) -> bytes:
+    """Empty the comment lines, so that the others keep their numbers."""
+    if comment not in block:
+        return block
+    return b"\n".join(b"" if line.startswith(comment) else line for line in block.split(b"\n"))
+
+
+def _take_header(path: Path, block: bytes, separator: str) -> tuple[int, list[str] | None, bytes]:
+    """Split off the first line that is not blank: how many lines went, its fields, the rest."""
+    taken = 0
+    while block:
+        line, _, block = block.partition(b"\n")
+        taken += 1
+        if line.strip():
+            try:
+                return taken, next(csv.reader([line.decode().strip()], delimiter=separator)), block
+            except (UnicodeDecodeError, csv.Error) as error:
+                raise FormatError(f"{path}: is no delimited text ({error})") from error
+    return taken, None, b""
+
+
+def _frames(
+    block: bytes, header: list[str], dtypes: Dtypes, separator: str, row: int
+) -> Iterator[pl.DataFrame | Rejected]:
+    """Read a block at once; line by line if a line is blank, or has too few or many fields, or will not be read."""
+    schema: dict[str, type[pl.DataType]] = {name: dtypes.get(name, pl.String) for name in header}
+    count = block.count(b"\n") + (not block.endswith(b"\n"))
+    if block.count(separator.encode()) == count * (len(header) - 1):
+        try:
+            frame = pl.read_csv(
+                block,
+                has_header=False,
+                separator=separator,
+                schema=schema,
+                columns=[header.index(name) for name in dtypes],
+            )
+        except pl.exceptions.PolarsError:
+            frame = pl.DataFrame()
+        if len(frame) == count:
+            index = pl.int_range(row, row + len(frame), dtype=pl.Int64).alias("row")
+            yield frame.with_columns(index)
+            return
+    yield from _line_by_line(block, header, dtypes, separator, row)
+
+
+def _line_by_line(
+    block: bytes, header: list[str], dtypes: Dtypes, separator: str, row: int
+) -> Iterator[pl.DataFrame | Rejected]:
+    """The slow and careful way: tell the good rows from the bad, with a reason for each bad one."""
+    kept: list[list[str]] = []
+    at: list[int] = []
+    for number, line in enumerate(io.BytesIO(block), start=row):
+        text = line.decode(errors="replace").strip("\r\n")
+        if not text.strip():
+            continue
+        cells = next(csv.reader([text], delimiter=separator))
+        if cells == header:
+            continue
+        if len(cells) != len(header):
+            yield Rejected(number, f"{len(cells)} fields where the header has {len(header)}", text)
+            continue
+        kept.append(cells)
+        at.append(number)
+    if not kept:
+        return
+    texts = pl.DataFrame(kept, schema=dict.fromkeys(header, pl.String), orient="row")
+    texts = texts.select(
+        pl.Series("row", at, dtype=pl.Int64),
+        *(pl.when(pl.col(name) == "").then(None).otherwise(pl.col(name)).alias(name) for name in dtypes),
+    )
+    typed = texts.select("row", *(_cast(name, dtype) for name, dtype in dtypes.items()))
+    wrong = pl.DataFrame({name: typed[name].is_null() & texts[name].is_not_null() for name in dtypes})
+    bad = wrong.select(pl.any_horizontal(pl.all()).alias("bad"))["bad"]
+    for i in bad.arg_true().to_list():
+        name = next(n for n in dtypes if wrong[n][i])
+        yield Rejected(at[i], f"{name} is {texts[name][i]!r}, which is no {dtypes[name].__name__}", ",".join(kept[i]))
+    yield typed.filter(~bad)
+
+
+def _cast(name: str, dtype: type[pl.DataType]) -> pl.Expr:
+    if dtype is pl.Boolean:
+        return pl.col(name).str.to_lowercase().replace_strict({"true": True, "false": False}, default=None)
+    return pl.col(name).cast(dtype, strict=False)

@@ -1,0 +1,175 @@
+"""The door: every row of a series is checked here, in order, before the store may have it."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from features.clock import NS_PER_S, format_utc
+from features.intake.batch import Rejected
+from features.schema import BOOK_DELTAS, BREAK, RESET, Table
+
+NAMES = {"seq": -1, "id": ""}
+ABSENT = {"seq": -1, "local_ns": 0}
+REORDER_NS = 5 * NS_PER_S
+"""How far exchange times may step back where a running number or the recorder's clock tells the order."""
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A break of the venue's numbering: the event at ``row`` builds on a number that never came."""
+
+    row: int
+    reached: int
+    wanted: int
+
+    def __str__(self) -> str:
+        return f"row {self.row}: the event builds on number {self.wanted}, but the last one here is {self.reached}"
+
+
+@dataclass(slots=True)
+class Door:
+    """Checks one series as its rows come, and remembers across batches what order they must keep.
+
+    Rows stand in the venue's order. What tells the order is, as far as it is recorded: the running
+    number, else the recorder's clock, else the exchange's; it may not go back, and in tables whose
+    key is that number or time it must go on. A cleared book begins a new order.
+    """
+
+    table: Table
+    gaps: int = 0
+    unnumbered: int = 0
+    open_gap: Gap | None = None
+    _highest: dict[str, int] = field(default_factory=dict)
+    _reached: int = -1
+    _names: dict[str, pl.Series] = field(default_factory=dict)
+
+    def admit(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Rejected]]:
+        """Split rows into those that keep the rules and those that do not, with the reason.
+
+        ``frame`` is as :meth:`Table.conform` gives it, with ``row``, and of one symbol.
+        """
+        frame, bad = self._split(frame, self._broken_rule(frame))
+        for column in self._witnesses(frame):
+            frame, late = self._split(frame, self._out_of_order(frame, column))
+            bad += late
+        for column, absent in NAMES.items():
+            if column in self.table.key and "id" in self.table.key and len(frame):
+                frame, again = self._split(frame, self._repeated(frame, column, absent))
+                bad += again
+        if "seq" in self.table.key:
+            nameless = (pl.col("seq") < 0) & (pl.col("id") == "" if "id" in self.table.key else True)  # noqa: FBT003
+            self.unnumbered += int(frame.select(nameless.sum()).item())
+        if self.table is BOOK_DELTAS and len(frame):
+            self._follow_numbers(frame)
+        return frame, bad
+
+    def _broken_rule(self, frame: pl.DataFrame) -> pl.Series | None:
+        """The first rule that each row breaks, in words; null where it keeps them all."""
+        missing = [pl.col(name).is_null() for name in self.table.columns]
+        broken = [rule.broken.fill_null(value=True) for rule in self.table.rules]
+        if not frame.select(pl.any_horizontal(*missing, *broken).any()).item():
+            return None
+        tests = [
+            pl.when(test).then(pl.lit(f"{name} is missing"))
+            for name, test in zip(self.table.columns, missing, strict=True)
+        ] + [
+            pl.when(test).then(pl.format("{} is {}, but " + rule.demand, pl.lit(rule.column), pl.col(rule.column)))
+            for rule, test in zip(self.table.rules, broken, strict=True)
+        ]
+        return frame.select(pl.coalesce(tests))[:, 0]
+
+    def _witnesses(self, frame: pl.DataFrame) -> list[str]:
+        """The columns that must not go back: what tells the order, and the exchange's clock within its tolerance."""
+        if frame.is_empty():
+            return []
+        told = [name for name in self.table.order if name in frame.columns and (frame[name] != ABSENT[name]).all()]
+        return [*told[:1], "ts_ns"]
+
+    def _out_of_order(self, frame: pl.DataFrame, column: str) -> pl.Series | None:
+        """Say for each row whether it stands before one that came earlier, or repeats it where that is no honest row."""
+        values = frame[column].to_numpy()
+        before = self._highest_before(frame, column, values)
+        alone = column == "ts_ns" and self._witnesses(frame) == ["ts_ns"]
+        must_grow = self.table.key == ("ts_ns",) and not self.table.order
+        allowed = REORDER_NS if column == "ts_ns" and not alone else 0
+        wrong = (values + allowed < before) | (must_grow & (values == before))
+        self._highest[column] = int(max(before[-1], values[-1]))
+        if not wrong.any():
+            return None
+        told = [self._told(column, int(v), int(b)) if w else None for v, b, w in zip(values, before, wrong, strict=True)]
+        return pl.Series(told, dtype=pl.String)
+
+    def _repeated(self, frame: pl.DataFrame, column: str, absent: object) -> pl.Series | None:
+        """Say which rows carry a name that came before, in this batch or the last."""
+        names, last = frame[column], self._names.get(column)
+        self._names[column] = names
+        if column == "seq" and _grows(names, last):
+            return None
+        told = names != absent
+        if not told.any():
+            return None
+        again = told & ~names.is_first_distinct()
+        if last is not None:
+            again |= told & names.is_in(last.implode())
+        return frame.select(pl.when(again).then(pl.format("{} {} came before", pl.lit(column), pl.col(column))))[:, 0]
+
+    def _highest_before(self, frame: pl.DataFrame, column: str, values: Ints) -> Ints:
+        """The highest value that came before each row, since the book was cleared."""
+        lowest = np.iinfo(np.int64).min
+        start = self._highest.get(column, lowest)
+        fresh = _has(frame, RESET | BREAK)
+        if not fresh.any():
+            return np.maximum.accumulate(np.concatenate(([start], values[:-1])))
+        before = np.empty_like(values)
+        edges = [0, *np.flatnonzero(fresh).tolist(), len(values)]
+        for first, last in zip(edges[:-1], edges[1:], strict=True):
+            run = np.concatenate(([start], values[first : last - 1]))[: last - first]
+            before[first:last] = np.maximum.accumulate(run)
+            start = lowest
+        return before
+
+    def _told(self, column: str, value: int, before: int) -> str:
+        shown = (str, format_utc)[column.endswith("_ns")]
+        fault = "repeats a row" if value == before else "goes back; an earlier row has"
+        return f"{column} {shown(value)} {fault}{'' if value == before else ' ' + shown(before)}"
+
+    def _split(self, frame: pl.DataFrame, reason: pl.Series | None) -> tuple[pl.DataFrame, list[Rejected]]:
+        if reason is None or reason.null_count() == len(reason):
+            return frame, []
+        bad = frame.filter(reason.is_not_null())
+        texts = bad.select(pl.struct(list(self.table.columns)).struct.json_encode())[:, 0]
+        told = zip(bad["row"], reason.drop_nulls(), texts, strict=True)
+        return frame.filter(reason.is_null()), [Rejected(row, why, text) for row, why, text in told]
+
+    def _follow_numbers(self, frame: pl.DataFrame) -> None:
+        """Note where a book message builds on a number that the book had not reached."""
+        seq, wanted = frame["seq"].to_numpy(), frame["prev_seq"].to_numpy()
+        reset = _has(frame, RESET | BREAK)
+        reached = np.concatenate(([self._reached], seq[:-1]))
+        gap = (wanted >= 0) & (reached >= 0) & (wanted > reached) & ~reset
+        self.gaps += int(gap.sum())
+        self._reached = int(seq[-1])
+        last_gap = int(np.flatnonzero(gap)[-1]) if gap.any() else -1
+        last_reset = int(np.flatnonzero(reset)[-1]) if reset.any() else -1
+        if last_reset > last_gap:
+            self.open_gap = None
+        elif last_gap >= 0:
+            self.open_gap = Gap(int(frame["row"][last_gap]), int(reached[last_gap]), int(wanted[last_gap]))
+
+
+def _grows(numbers: pl.Series, last: pl.Series | None) -> bool:
+    """Whether numbers go on from the last batch without a repetition: the usual case, and quick to see."""
+    values = numbers.to_numpy()
+    start = last.max() if last is not None and len(last) else -1
+    return bool(values[0] > start and (np.diff(values) > 0).all())
+
+
+def _has(frame: pl.DataFrame, flags: int) -> Mask:
+    """Rows that carry any of the flags; tables without flags have none."""
+    if "flags" not in frame.columns:
+        return np.zeros(len(frame), dtype=bool)
+    return (frame["flags"].to_numpy() & flags) != 0

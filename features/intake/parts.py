@@ -1,0 +1,188 @@
+"""Parts of the tape while they are being written: scratch files that a commit puts in their place."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.clock import DAY_NS, day_of, month_of
+from features.errors import OverlapError
+from features.files import sha256_of_file, write_json
+from features.intake.door import Door
+from features.tape import Stream, read_manifest
+
+ROW_GROUP = 262_144
+INTEGERS = ("ts_ns", "local_ns", "seq", "prev_seq", "order_id", "funding_ns", "expiry_ns")
+
+
+@dataclass(slots=True)
+class PartWriter:
+    """One Parquet file that grows by row groups; rows wait until they fill one."""
+
+    path: Path
+    rows: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+    _waiting: list[pl.DataFrame] = field(default_factory=list)
+    _held: int = 0
+    _file: pq.ParquetWriter | None = None
+
+    @property
+    def scratch(self) -> Path:
+        """Where the file grows; a dot hides it from tools that scan the folder."""
+        return self.path.with_name(f".{self.path.name}.tmp")
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Take rows in; they are on disk after :meth:`close` at the latest."""
+        low, high = frame["ts_ns"].min(), frame["ts_ns"].max()
+        self.first_ns = low if not self.rows else min(self.first_ns, low)
+        self.last_ns = max(self.last_ns, high)
+        self.rows += len(frame)
+        self._waiting.append(frame)
+        self._held += len(frame)
+        if self._held >= ROW_GROUP:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits as a row group."""
+        if not self._held:
+            return
+        table = pl.concat(self._waiting).to_arrow(compat_level=pl.CompatLevel.oldest())
+        self._waiting, self._held = [], 0
+        if self._file is None:
+            self.scratch.parent.mkdir(parents=True, exist_ok=True)
+            self._file = _parquet_writer(self.scratch, table.schema)
+        self._file.write_table(table, row_group_size=len(table))
+
+    def close(self) -> None:
+        """Write the rest and end the file."""
+        self.flush()
+        if self._file is not None:
+            self._file.close()
+
+    def discard(self) -> None:
+        """Leave no trace."""
+        if self._file is not None:
+            self._file.close()
+        self.scratch.unlink(missing_ok=True)
+
+
+def _parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    delta = {name: "DELTA_BINARY_PACKED" for name in schema.names if name in INTEGERS}
+    return pq.ParquetWriter(
+        path,
+        schema,
+        compression="zstd",
+        use_dictionary=[name for name in schema.names if name not in delta],
+        column_encoding=delta or None,
+    )
+
+
+@dataclass(slots=True)
+class StreamWriter:
+    """One stream's share of an import: its door, its parts by date, and what the tape already holds."""
+
+    root: Path
+    stream: Stream
+    source_sha256: str
+    door: Door
+    known: int = 0
+    _parts: dict[str, PartWriter] = field(default_factory=dict)
+    _stored: dict[str, pl.DataFrame] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> list[PartWriter]:
+        """The parts that hold rows."""
+        return [part for part in self._parts.values() if part.rows]
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Write checked rows into the parts of their dates, without those that the tape already holds."""
+        for date, rows in self._by_date(frame.select(list(self.door.table.columns))):
+            fresh = self._without_stored(date, rows)
+            self.known += len(rows) - len(fresh)
+            if len(fresh):
+                if date not in self._parts:
+                    name = f"date={date}/part-{self.source_sha256[:12]}.parquet"
+                    self._parts[date] = PartWriter(self.root / self.stream.folder / name)
+                self._parts[date].add(fresh)
+
+    def _by_date(self, frame: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+        named = day_of if self.door.table.partition == "day" else month_of
+        first, last = named(frame["ts_ns"].min()), named(frame["ts_ns"].max())
+        if first == last:
+            return [(first, frame)]
+        days = frame.with_columns((pl.col("ts_ns") // DAY_NS).alias("day")).partition_by(
+            "day", as_dict=True, maintain_order=True, include_key=False
+        )
+        return [(named(day * DAY_NS), rows) for (day,), rows in days.items()]
+
+    def _without_stored(self, date: str, frame: pl.DataFrame) -> pl.DataFrame:
+        """Leave out rows whose key a part of another file already holds."""
+        key = list(self.door.table.key)
+        if date not in self._stored:
+            self._stored[date] = self._keys_of(date, key)
+        stored = self._stored[date]
+        if stored.is_empty():
+            return frame
+        return frame.join(stored, on=key, how="anti", maintain_order="left")
+
+    def _keys_of(self, date: str, key: list[str]) -> pl.DataFrame:
+        """The keys that other files gave for a date; rows without a key do not count."""
+        folder = self.root / self.stream.folder
+        others = [
+            folder / name
+            for name, entry in read_manifest(folder)["files"].items()
+            if name.startswith(f"date={date}/") and not self._is_ours(entry)
+        ]
+        if not others or not key:
+            return pl.DataFrame()
+        keys = pl.concat([pl.read_parquet(path, columns=key, hive_partitioning=False) for path in others])
+        if "seq" in key:
+            named = pl.col("seq") >= 0
+            keys = keys.filter(named | (pl.col("id") != "") if "id" in key else named)
+        return keys.unique()
+
+    def _is_ours(self, entry: dict[str, str]) -> bool:
+        return bool(entry["source"] == self.source_sha256)
+
+    def refuse_overlap(self) -> None:
+        """Refuse rows without a key that fall into the span of another file's rows: they may be the same events.
+
+        Raises
+        ------
+        OverlapError
+            Naming both.
+        """
+        if self.door.table.key and not self.door.unnumbered:
+            return
+        others = read_manifest(self.root / self.stream.folder)
+        for entry in others["files"].values():
+            for part in self.parts:
+                if not self._is_ours(entry) and part.first_ns < entry["last_ns"] and entry["first_ns"] < part.last_ns:
+                    name = others["sources"].get(entry["source"], {}).get("file", entry["source"][:12])
+                    raise OverlapError(
+                        f"{self.stream.folder}: the store already holds rows of the same stretch from {name}, and these "
+                        "carry no number to tell them apart; import one of the two, or name another --venue or --store"
+                    )
+
+    def commit(self, file: str) -> None:
+        """Put the parts in their place, then list them; parts that an earlier import of the file left are dropped."""
+        folder = self.root / self.stream.folder
+        manifest = read_manifest(folder)
+        former = {name for name, entry in manifest["files"].items() if self._is_ours(entry)}
+        files = {name: entry for name, entry in manifest["files"].items() if name not in former}
+        for part in self.parts:
+            part.scratch.replace(part.path)
+            files[str(part.path.relative_to(folder))] = {
+                "rows": part.rows,
+                "first_ns": part.first_ns,
+                "last_ns": part.last_ns,
+                "sha256": sha256_of_file(part.path),
+                "source": self.source_sha256,
+            }
+        sources = manifest["sources"] | {self.source_sha256: {"file": file}}
+        write_json(folder / "manifest.json", {"files": files, "sources": sources})
+        for name in former - files.keys():
+            (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,52 @@
+"""Units of time: a stamp between 1990 and 2200 is of one unit only."""
+
+from datetime import UTC, datetime
+
+from features.clock import NS_PER_S
+from features.schema import FIRST_NS, LAST_NS
+
+UNITS_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": NS_PER_S}
+
+
+def unit_ns(stamp: float) -> int:
+    """Nanoseconds of the unit in which a stamp lies between 1990 and 2200.
+
+    The four ranges do not touch, so a stamp has one unit or none.
+
+    Raises
+    ------
+    ValueError
+        If it lies there in no unit.
+
+    Examples
+    --------
+    >>> unit_ns(1_575_158_405), unit_ns(1_575_158_405_045_139)
+    (1000000000, 1000)
+    """
+    for scale in UNITS_NS.values():
+        if FIRST_NS <= stamp * scale <= LAST_NS:
+            return scale
+    raise ValueError(f"{stamp} is no time between 1990 and 2200 in s, ms, us or ns")
+
+
+def iso_ns(text: str) -> int:
+    """Nanoseconds of an ISO-8601 text with up to nine decimals; without an offset it is UTC.
+
+    Examples
+    --------
+    >>> iso_ns("2021-07-22T22:36:10.014Z")
+    1626993370014000000
+    >>> iso_ns("2021-04-17T16:43:37.075687Z") % NS_PER_S
+    75687000
+    """
+    head, dot, tail = text.partition(".")
+    digits = tail.rstrip("Z") if dot else ""
+    zone = "+00:00"
+    for sign in "+-":
+        if sign in digits:
+            digits, _, offset = digits.partition(sign)
+            zone = sign + offset
+    moment = datetime.fromisoformat(head.rstrip("Z") + zone if dot else text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp()) * NS_PER_S + (int(digits[:9].ljust(9, "0")) if digits else 0)

@@ -1,0 +1,208 @@
+"""Tardis CSV datasets: incremental_book_L2, book_snapshot_N, trades, liquidations, quotes, tickers, options_chain.
+
+The header tells the dataset; trades and liquidations share one, and the file's name or ``kind`` tells them apart.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import polars as pl
+
+from features.errors import FormatError, SchemaError
+from features.intake.batch import Batch, Item, Options, Rejected
+from features.intake.csvfile import header_of, typed_blocks
+from features.intake.units import UNITS_NS, unit_ns
+from features.schema import (
+    BOOK_DELTAS,
+    FUNDING,
+    LIQUIDATIONS,
+    OPEN_INTEREST,
+    OPTION_QUOTES,
+    RESET,
+    SNAPSHOT,
+    TRADES,
+    book_snapshots,
+)
+
+Dtypes = dict[str, type[pl.DataType]]
+BASE: Dtypes = {"exchange": pl.String, "symbol": pl.String, "timestamp": pl.Int64, "local_timestamp": pl.Int64}
+SIDES = {"bid": 1, "buy": 1, "ask": -1, "sell": -1, "unknown": 0}
+PERCENT_VENUES = ("deribit",)
+"""Venues whose implied volatilities the dataset gives in percent; the others give fractions."""
+
+
+def read(path: Path, options: Options) -> Iterator[Item]:
+    """Read one dataset file; times are µs by the documentation, and found from their size.
+
+    Raises
+    ------
+    SchemaError
+        If the header is of no known dataset.
+    """
+    header = header_of(path)
+    missing = [name for name in BASE if name not in header]
+    if missing:
+        raise SchemaError(f"{path}: no column {', '.join(missing)}: not a Tardis dataset; found {', '.join(header[:8])}")
+    dataset, parse = _dataset(path, header, options)
+    wanted = {name: dtype for name, dtype in (BASE | dataset).items() if name in header}
+    parser = parse(path, header)
+    scale = UNITS_NS[options.unit] if options.unit else 0
+    for item in typed_blocks(path, wanted):
+        if isinstance(item, Rejected):
+            yield item
+            continue
+        if not scale and len(item):
+            scale = _unit(path, item["timestamp"][0])
+        yield from parser(_stamped(item, scale), scale)
+
+
+def _unit(path: Path, stamp: int | None) -> int:
+    try:
+        return unit_ns(stamp or 0)
+    except ValueError as error:
+        raise FormatError(f"{path}: timestamp {error}; give --unit if the file counts otherwise") from None
+
+
+def _stamped(frame: pl.DataFrame, scale: int) -> pl.DataFrame:
+    return frame.with_columns(ts_ns=pl.col("timestamp") * scale, local_ns=pl.col("local_timestamp") * scale).rename(
+        {"exchange": "venue"}
+    )
+
+
+Parser = Callable[[pl.DataFrame, int], Iterator[Item]]
+
+
+def _side() -> pl.Expr:
+    return pl.col("side").replace_strict(SIDES, default=None, return_dtype=pl.Int8)
+
+
+def _trades(path: Path, header: list[str]) -> Parser:
+    del header
+    table = LIQUIDATIONS if "liquidation" in path.name else TRADES
+
+    def parse(frame: pl.DataFrame, scale: int) -> Iterator[Item]:
+        del scale
+        numbers = frame["id"].cast(pl.Int64, strict=False)
+        numbered = numbers.null_count() == 0
+        names = {"seq": numbers} if numbered else {"id": frame["id"].fill_null("")}
+        yield Batch(table, frame.drop("id").with_columns(_side(), size=pl.col("amount"), **names))
+
+    return parse
+
+
+def _deltas(path: Path, header: list[str]) -> Parser:
+    """The first row of a run of snapshot rows clears the book; a run of one clock is one snapshot."""
+    del path, header
+    last: dict[str, tuple[bool, int]] = {}
+
+    def parse(frame: pl.DataFrame, scale: int) -> Iterator[Item]:
+        del scale
+        for (symbol,), rows in frame.partition_by("symbol", as_dict=True, maintain_order=True).items():
+            inside, local_ns = last.get(str(symbol), (False, 0))
+            snapshot = pl.col("is_snapshot")
+            starts = snapshot & ~(
+                snapshot.shift(1, fill_value=inside) & (pl.col("local_ns") == pl.col("local_ns").shift(1, fill_value=local_ns))
+            )
+            flags = snapshot.cast(pl.UInt8) * SNAPSHOT + starts.cast(pl.UInt8) * RESET
+            yield Batch(BOOK_DELTAS, rows.with_columns(_side(), flags=flags, size=pl.col("amount")))
+            last[str(symbol)] = (bool(rows["is_snapshot"][-1]), int(rows["local_ns"][-1]))
+
+    return parse
+
+
+def _snapshots(path: Path, header: list[str]) -> Parser:
+    del path
+    depth = sum(name.startswith("asks[") and name.endswith(".price") for name in header)
+    names = {
+        f"{side}s[{i}].{long}": f"{side}_{short}_{i}"
+        for side in ("bid", "ask")
+        for i in range(depth)
+        for long, short in (("price", "px"), ("amount", "sz"))
+    }
+    nan = [pl.col(name).fill_null(float("nan")) for name in names]
+    table = book_snapshots(depth)
+    return lambda frame, scale: iter([Batch(table, frame.with_columns(nan).rename(names))])
+
+
+def _quotes(path: Path, header: list[str]) -> Parser:
+    del path, header
+    names = {"bid_price": "bid_px_0", "bid_amount": "bid_sz_0", "ask_price": "ask_px_0", "ask_amount": "ask_sz_0"}
+    nan = [pl.col(name).fill_null(float("nan")) for name in names]
+    return lambda frame, scale: iter([Batch(book_snapshots(1), frame.with_columns(nan).rename(names))])
+
+
+def _ticker(path: Path, header: list[str]) -> Parser:
+    del path, header
+
+    def parse(frame: pl.DataFrame, scale: int) -> Iterator[Item]:
+        funding = frame.drop_nulls("funding_rate").with_columns(
+            rate=pl.col("funding_rate"),
+            predicted_rate=pl.col("predicted_funding_rate"),
+            funding_ns=pl.col("funding_timestamp") * scale,
+        )
+        yield Batch(FUNDING, funding)
+        yield Batch(OPEN_INTEREST, frame.drop_nulls("open_interest"))
+
+    return parse
+
+
+def _options(path: Path, header: list[str]) -> Parser:
+    del path, header
+
+    def parse(frame: pl.DataFrame, scale: int) -> Iterator[Item]:
+        percent = pl.when(pl.col("venue").is_in(PERCENT_VENUES)).then(0.01).otherwise(1.0)
+        yield Batch(
+            OPTION_QUOTES,
+            frame.with_columns(
+                symbol=pl.col("symbol").str.split("-").list.first(),
+                instrument=pl.col("symbol"),
+                is_call=pl.col("type").replace_strict({"call": True, "put": False}, default=None),
+                strike=pl.col("strike_price"),
+                expiry_ns=pl.col("expiration") * scale,
+                underlying=pl.col("underlying_index"),
+                bid_size=pl.col("bid_amount"),
+                ask_size=pl.col("ask_amount"),
+                **{f"{side}_iv": pl.col(f"{side}_iv") * percent for side in ("bid", "ask", "mark")},
+            ),
+        )
+
+    return parse
+
+
+def _numbers(*names: str) -> Dtypes:
+    return dict.fromkeys(names, pl.Float64)
+
+
+DATASETS: dict[str, tuple[Dtypes, Callable[[Path, list[str]], Parser]]] = {
+    "is_snapshot": ({"is_snapshot": pl.Boolean, "side": pl.String, **_numbers("price", "amount")}, _deltas),
+    "strike_price": (
+        {
+            **dict.fromkeys(("type", "underlying_index"), pl.String),
+            "expiration": pl.Int64,
+            **_numbers("strike_price", "open_interest", "last_price", "mark_price", "mark_iv", "underlying_price"),
+            **_numbers(*(f"{side}_{what}" for side in ("bid", "ask") for what in ("price", "amount", "iv"))),
+            **_numbers("delta", "gamma", "vega", "theta", "rho"),
+        },
+        _options,
+    ),
+    "funding_rate": (
+        {
+            "funding_timestamp": pl.Int64,
+            **_numbers("funding_rate", "predicted_funding_rate", "open_interest"),
+            **_numbers("last_price", "index_price", "mark_price"),
+        },
+        _ticker,
+    ),
+    "ask_price": (_numbers("ask_amount", "ask_price", "bid_price", "bid_amount"), _quotes),
+    "id": ({"id": pl.String, "side": pl.String, **_numbers("price", "amount")}, _trades),
+}
+
+
+def _dataset(path: Path, header: list[str], options: Options) -> tuple[Dtypes, Callable[[Path, list[str]], Parser]]:
+    """Tell the dataset by a column that only it has."""
+    if "asks[0].price" in header:
+        return _numbers(*(name for name in header if name.startswith(("asks[", "bids[")))), _snapshots
+    for column, dataset in DATASETS.items():
+        if column in header:
+            return dataset
+    raise SchemaError(f"{path}: the columns {', '.join(header)} are of no dataset that is known")

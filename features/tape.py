@@ -1,0 +1,183 @@
+"""The tape: event tables on disk, appended file by file, in Parquet that any tool can scan.
+
+Layout, with Hive partitions by day (rates by month)::
+
+    ROOT/kind=trades/venue=binance-spot/symbol=BTCUSDT/date=2024-01-01/part-1f2e3d4c5b6a-000.parquet
+    ROOT/kind=trades/venue=binance-spot/symbol=BTCUSDT/manifest.json
+
+A part's name carries the SHA-256 of the file that it came from: importing that file again writes
+the same parts or none. The manifest lists the parts with rows, span and SHA-256; what it does not
+list does not exist.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from features.errors import FormatError, SettingError, UnknownInstrumentError
+from features.files import sha256_of_file
+from features.schema import Table, table_of
+from features.store import NAME
+
+FOREIGN = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Stream:
+    """What one folder of the tape holds: one kind of rows of one symbol at one venue."""
+
+    venue: str
+    symbol: str
+    kind: str
+
+    def __post_init__(self) -> None:
+        """Refuse names that a path could not hold."""
+        for name in (self.venue, self.symbol):
+            if not NAME.fullmatch(name):
+                raise SettingError(f"{name!r} is no name for a venue or symbol; use letters, digits, '.', '_' and '-'")
+
+    @property
+    def folder(self) -> str:
+        """Path below the root."""
+        return f"kind={self.kind}/venue={self.venue}/symbol={self.symbol}"
+
+    @property
+    def table(self) -> Table:
+        """The canonical table of its rows."""
+        return table_of(self.kind)
+
+
+def clean_name(name: str) -> str:
+    """A vendor's name of a symbol as the store writes it: what a path cannot hold becomes a dash.
+
+    Examples
+    --------
+    >>> clean_name("XBT/USD"), clean_name("tTESTBTC:TESTUSD")
+    ('XBT-USD', 'tTESTBTC-TESTUSD')
+    """
+    return FOREIGN.sub("-", name).strip("-._")[:64]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One Parquet file of a stream, as the manifest lists it."""
+
+    path: Path
+    rows: int
+    first_ns: int
+    last_ns: int
+    sha256: str
+    source: str
+
+
+class Tape:
+    """Event tables below one root folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def streams(self) -> list[Stream]:
+        """Every stream of events on the tape, sorted; bars are the store's."""
+        found = []
+        for path in self.root.glob("kind=*/venue=*/symbol=*/manifest.json"):
+            kind, venue, symbol = (part.split("=", 1)[1] for part in path.parts[-4:-1])
+            if not kind.startswith("bars_"):
+                found.append(Stream(venue, symbol, kind))
+        return sorted(found)
+
+    def parts(self, stream: Stream) -> list[Part]:
+        """The parts of a stream by time.
+
+        Raises
+        ------
+        UnknownInstrumentError
+            If the tape does not hold the stream.
+        FormatError
+            If a part is gone or the manifest is damaged.
+        """
+        folder = self.root / stream.folder
+        manifest = read_manifest(folder)
+        if not manifest["files"]:
+            known = ", ".join(s.folder for s in self.streams()) or "nothing"
+            raise UnknownInstrumentError(f"{stream.folder}: is not in {self.root}; it holds {known}")
+        files = {sha256: source["file"] for sha256, source in manifest["sources"].items()}
+        parts = [
+            Part(folder / name, **{**entry, "source": files[entry["source"]]})
+            for name, entry in manifest["files"].items()
+        ]
+        for part in parts:
+            if not part.path.exists():
+                raise FormatError(f"{part.path}: the manifest names this file but it is gone; import {part.source} again")
+        return sorted(parts, key=lambda part: (part.first_ns, part.path.name))
+
+    def scan(
+        self,
+        stream: Stream,
+        columns: tuple[str, ...] | None = None,
+        from_ns: int | None = None,
+        to_ns: int | None = None,
+    ) -> Iterator[pl.DataFrame]:
+        """Yield the rows with ``from_ns <= ts_ns < to_ns``, oldest part first, a row group at a time.
+
+        The rows of one source file keep their order. Memory is that of a row group.
+
+        Raises
+        ------
+        UnknownInstrumentError, FormatError
+            See :meth:`parts`; a damaged part is found when it is read.
+        """
+        for part in self.parts(stream):
+            if (to_ns is not None and part.first_ns >= to_ns) or (from_ns is not None and part.last_ns < from_ns):
+                continue
+            yield from _row_groups(part, columns, from_ns, to_ns)
+
+    def verify(self, stream: Stream) -> None:
+        """Compare every part with the SHA-256 that the manifest lists.
+
+        Raises
+        ------
+        FormatError
+            Naming the part that is not the one that was written.
+        """
+        for part in self.parts(stream):
+            if sha256_of_file(part.path) != part.sha256:
+                raise FormatError(f"{part.path}: is not the file that was written; import {part.source} again")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a stream's folder: ``files`` and ``sources``; empty if there is none.
+
+    Raises
+    ------
+    FormatError
+        If it is damaged.
+    """
+    path = folder / "manifest.json"
+    if not path.exists():
+        return {"files": {}, "sources": {}}
+    try:
+        manifest = json.loads(path.read_text())
+        return {"files": dict(manifest["files"]), "sources": dict(manifest["sources"])}
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"{path}: is damaged ({error}); delete {folder} and import the data again") from error
+
+
+def _row_groups(
+    part: Part, columns: tuple[str, ...] | None, from_ns: int | None, to_ns: int | None
+) -> Iterator[pl.DataFrame]:
+    wanted = list(columns) if columns is not None else None
+    first, last = (from_ns or part.first_ns), (to_ns if to_ns is not None else part.last_ns + 1)
+    whole = first <= part.first_ns and last > part.last_ns
+    try:
+        with pq.ParquetFile(part.path) as file:
+            for i in range(file.num_row_groups):
+                frame = cast("pl.DataFrame", pl.from_arrow(file.read_row_group(i, columns=wanted)))
+                yield frame if whole else frame.filter(pl.col("ts_ns").is_between(first, last, closed="left"))
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{part.path}: is damaged ({error}); import {part.source} again") from error
