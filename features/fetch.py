@@ -5,15 +5,17 @@ its SHA-256. What is fetched keeps the archive's folders below the target folder
 share file names: ``spot/monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2024-01.zip``.
 """
 
-import contextlib
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from calendar import monthrange
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 
@@ -32,11 +34,12 @@ INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h"
 MONTHLY_INTERVALS = ("3d", "1w", "1mo")
 SYMBOL = re.compile(r"\w+")
 CHECKSUM = re.compile(r"([0-9a-f]{64}) [ *](\S+)\s*", re.IGNORECASE)
-LONGEST_WAIT_S = 300.0
-CHUNK_BYTES = 1 << 16
-ABSENT, TOO_FAR, TOO_MANY = 404, 416, 429
+FIRST_YEAR = 2017
+LONGEST_WAIT_S, LONGEST_PAUSE_S = 300.0, 60.0
+ABSENT, TOO_FAR, TOO_MANY, SERVER_FAULT = 404, 416, 429, 500
 WHOLE, PART = 200, 206
 
+T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
 
 
@@ -104,11 +107,10 @@ def binance_files(
 
     has_days, has_months = kind not in MONTHLY_ONLY and interval not in MONTHLY_INTERVALS, kind not in DAILY_ONLY
     files: list[ArchiveFile] = []
-    for month, of_month in _by_month(days):
+    for month, group in groupby(days, key=lambda day: f"{day:%Y-%m}"):
+        of_month = list(group)
         each = tuple(file("daily", day.isoformat()) for day in of_month) if has_days else ()
-        is_whole = (of_month[0] - timedelta(1)).month != of_month[0].month and (
-            of_month[-1] + timedelta(1)
-        ).month != of_month[-1].month
+        is_whole = len(of_month) == monthrange(of_month[0].year, of_month[0].month)[1]
         files += [file("monthly", month, each)] if has_months and (is_whole or not has_days) else each
     return files
 
@@ -128,16 +130,11 @@ def _days(first: str, last: str) -> list[date]:
         start, end = date.fromisoformat(first), date.fromisoformat(last)
     except ValueError as error:
         raise SettingError(f"{error}; write days as 2024-01-31") from None
+    if start.year < FIRST_YEAR:
+        raise SettingError(f"{first} lies before Binance opened, in {FIRST_YEAR}; begin later")
     if end < start:
         raise SettingError(f"the last day, {last}, lies before the first, {first}; exchange them")
     return [start + timedelta(i) for i in range((end - start).days + 1)]
-
-
-def _by_month(days: list[date]) -> Iterator[tuple[str, list[date]]]:
-    months: dict[str, list[date]] = {}
-    for day in days:
-        months.setdefault(f"{day:%Y-%m}", []).append(day)
-    yield from months.items()
 
 
 def _quiet(name: str, done_bytes: int, total_bytes: int) -> None:
@@ -149,7 +146,7 @@ def fetch(
     folder: Path,
     base_url: str = BASE_URL,
     progress: Progress = _quiet,
-    patience: Patience = Patience(),  # noqa: B008 - frozen
+    patience: Patience = Patience(),
 ) -> Fetched:
     """Fetch files into ``folder``, each whole and of the hash that the archive publishes, or not at all.
 
@@ -159,10 +156,14 @@ def fetch(
 
     Raises
     ------
+    SettingError
+        If ``base_url`` is no HTTP address.
     DownloadError
         If the server fails or refuses for good, if a file has a wrong hash twice, or if the archive has none of
         the files.
     """
+    if not base_url.startswith(("http://", "https://")):
+        raise SettingError(f"{base_url!r} is no address of a server; write it as {BASE_URL}")
     headers = {"Accept-Encoding": "identity", "User-Agent": "margincast"}
     timeout = httpx.Timeout(patience.timeout_s)
     with httpx.Client(headers=headers, timeout=timeout, follow_redirects=True) as client:
@@ -177,6 +178,14 @@ def fetch(
 
 class _AbsentError(Exception):
     """The server has no such file."""
+
+
+class _LaterError(Exception):
+    """The server cannot answer now."""
+
+    def __init__(self, status: int, wait_s: float) -> None:
+        super().__init__(status)
+        self.status, self.wait_s = status, wait_s
 
 
 @dataclass(slots=True)
@@ -245,25 +254,62 @@ class _Job:
         headers = {"Range": f"bytes={had}-"} if had else {}
         with self.client.stream("GET", self._url(file), headers=headers) as response:
             if response.status_code == TOO_FAR:
-                part.unlink()
+                part.unlink(missing_ok=True)
                 raise httpx.RemoteProtocolError("the partial file is longer than the file")
             _checked(response)
             goes_on = response.status_code == PART and response.headers.get("Content-Range", "").startswith(
                 f"bytes {had}-"
             )
             if response.status_code == PART and not goes_on:
-                part.unlink()
+                part.unlink(missing_ok=True)
                 raise httpx.RemoteProtocolError("another range came than was asked for")
             done = had if goes_on else 0
             total = done + int(response.headers.get("Content-Length", -done))
             with part.open("ab" if goes_on else "wb") as handle:
-                for chunk in response.iter_raw(CHUNK_BYTES):
+                for chunk in response.iter_raw():
                     handle.write(chunk)
                     done += len(chunk)
                     self.progress(file.name, done, total)
 
-    def _patiently[T](self, file: ArchiveFile, ask: Callable[[], T]) -> T:
-        return ask()
+    def _patiently(self, file: ArchiveFile, ask: Callable[[], T]) -> T:
+        """Ask again after a fault of the connection or of the server, later each time, but not for ever."""
+        told, wait_s = "", 0.0
+        for attempt in range(self.patience.tries):
+            if attempt:
+                self.patience.sleep(max(wait_s, min(2.0 ** (attempt - 1), LONGEST_PAUSE_S)))
+            try:
+                return ask()
+            except _LaterError as error:
+                told, wait_s = f"the server answers {error.status}", error.wait_s
+            except httpx.RequestError as error:
+                told, wait_s = str(error) or type(error).__name__, 0.0
+        raise DownloadError(
+            f"{self._url(file)}: {told}, after {self.patience.tries} tries; "
+            "what came is kept, run the command again to go on from there"
+        )
 
     def _url(self, file: ArchiveFile) -> str:
         return f"{self.base_url}/{file.path}"
+
+
+def _checked(response: httpx.Response) -> httpx.Response:
+    """Sort answers that bring no content."""
+    status = response.status_code
+    if status == ABSENT:
+        raise _AbsentError
+    if status == TOO_MANY or status >= SERVER_FAULT:
+        raise _LaterError(status, _retry_after_s(response.headers.get("Retry-After", "")))
+    if status not in (WHOLE, PART):
+        raise DownloadError(f"{response.url}: the server refuses with {status} {response.reason_phrase}")
+    return response
+
+
+def _retry_after_s(text: str) -> float:
+    """Seconds that a server asks to wait, written as seconds or as a time; 0 if it does not."""
+    if text.isdigit():
+        return min(float(text), LONGEST_WAIT_S)
+    try:
+        wait = parsedate_to_datetime(text) - datetime.now(UTC)
+    except (TypeError, ValueError):
+        return 0.0
+    return min(max(wait.total_seconds(), 0.0), LONGEST_WAIT_S)

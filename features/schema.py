@@ -142,6 +142,9 @@ TRADES = Table(
     order=("local_ns", "seq"),
 )
 
+AGG_TRADES = replace(TRADES, kind="agg_trades")
+"""Trades of one order at one price made one, numbered for themselves: apart from trades, or volume counts twice."""
+
 _IS_LEVEL = (pl.col("flags").cast(pl.Int16) & BREAK == 0) & (pl.col("side") != 0)
 BOOK_DELTAS = Table(
     kind="book_deltas",
@@ -217,7 +220,7 @@ def book_snapshots(depth: int) -> Table:
     return Table(
         kind=f"book_snapshots_{depth}",
         columns={**TS, "seq": SEQ, **levels},
-        key=(),
+        key=("seq",),
         rules=(
             *IN_TIME,
             spread,
@@ -348,8 +351,31 @@ OPTION_QUOTES = Table(
     ),
 )
 
+BOOK_BANDS = Table(
+    kind="book_bands",
+    columns={
+        **TS,
+        "percentage": Column(pl.Float64, "edge of the band around mid, in %; negative: bids"),
+        "depth": Column(pl.Float64, "total size between mid and the edge"),
+        "notional": Column(pl.Float64, "the same in quote currency"),
+    },
+    key=("ts_ns", "percentage"),
+    rules=(*IN_TIME, *_at_least_zero("depth", "notional")),
+)
+
 EVENT_TABLES: dict[str, Table] = {
-    t.kind: t for t in (TRADES, BOOK_DELTAS, ORDER_EVENTS, FUNDING, OPEN_INTEREST, LIQUIDATIONS, OPTION_QUOTES)
+    t.kind: t
+    for t in (
+        TRADES,
+        AGG_TRADES,
+        BOOK_DELTAS,
+        ORDER_EVENTS,
+        BOOK_BANDS,
+        FUNDING,
+        OPEN_INTEREST,
+        LIQUIDATIONS,
+        OPTION_QUOTES,
+    )
 }
 
 

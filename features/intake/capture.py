@@ -58,9 +58,14 @@ def _parse(row: int, line: bytes) -> Message | None:
     return Message(row, local_ns, (frame["url"] or b"").decode(), msgspec.json.decode(text))
 
 
-def collect(path: Path, parse: Callable[[Rows, Message], None]) -> Iterator[Item]:
-    """Read a capture: ``parse`` adds a message's rows; a message that it cannot read is handed out as rejected."""
-    rows = Rows()
+def collect(
+    path: Path, parse: Callable[[Rows, Message], None], finish: Callable[[Rows], None] | None = None
+) -> Iterator[Item]:
+    """Read a capture: ``parse`` adds a message's rows; a message that it cannot read is handed out as rejected.
+
+    ``finish`` adds what the parser still holds back after the last message.
+    """
+    rows, row = Rows(), 0
     for row, line in lines(path):
         mark = rows.mark()
         try:
@@ -69,9 +74,15 @@ def collect(path: Path, parse: Callable[[Rows, Message], None]) -> Iterator[Item
                 parse(rows, message)
         except BAD_MESSAGE as error:
             rows.back_to(mark)
+            rows.cut_unnumbered(row)
             yield Rejected(row, _reason(error), line.decode(errors="replace"))
         if rows.count >= BATCH_ROWS:
             yield from rows.take()
+    if finish is not None:
+        try:
+            finish(rows)
+        except BAD_MESSAGE as error:
+            yield Rejected(row, _reason(error), "")
     yield from rows.take()
 
 

@@ -50,20 +50,24 @@ class Door:
     def admit(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Rejected]]:
         """Split rows into those that keep the rules and those that do not, with the reason.
 
+        A level that cannot be believed leaves the book unknown: in its place stands a row that makes the
+        book void until the next snapshot. Rows that only repeat what the numbering has passed are dropped.
+
         ``frame`` is as :meth:`Table.conform` gives it, with ``row``, and of one symbol.
         """
-        frame, bad = self._split(frame, self._broken_rule(frame))
+        is_book = self.table is BOOK_DELTAS
+        frame, bad = self._split(frame, self._broken_rule(frame), void=is_book)
         for column in self._witnesses(frame):
-            frame, late = self._split(frame, self._out_of_order(frame, column))
+            frame, late = self._split(frame, self._out_of_order(frame, column), void=is_book and column != "seq")
             bad += late
         for column, absent in NAMES.items():
-            if column in self.table.key and "id" in self.table.key and len(frame):
+            if {"seq", "id"} <= set(self.table.key) and len(frame):
                 frame, again = self._split(frame, self._repeated(frame, column, absent))
                 bad += again
         if "seq" in self.table.key:
-            nameless = (pl.col("seq") < 0) & (pl.col("id") == "" if "id" in self.table.key else True)  # noqa: FBT003
+            nameless = (pl.col("seq") < 0) & (pl.col("id") == "" if "id" in self.table.key else pl.lit(value=True))
             self.unnumbered += int(frame.select(nameless.sum()).item())
-        if self.table is BOOK_DELTAS and len(frame):
+        if is_book and len(frame):
             self._follow_numbers(frame)
         return frame, bad
 
@@ -137,13 +141,16 @@ class Door:
         fault = "repeats a row" if value == before else "goes back; an earlier row has"
         return f"{column} {shown(value)} {fault}{'' if value == before else ' ' + shown(before)}"
 
-    def _split(self, frame: pl.DataFrame, reason: pl.Series | None) -> tuple[pl.DataFrame, list[Rejected]]:
+    def _split(
+        self, frame: pl.DataFrame, reason: pl.Series | None, *, void: bool = False
+    ) -> tuple[pl.DataFrame, list[Rejected]]:
         if reason is None or reason.null_count() == len(reason):
             return frame, []
         bad = frame.filter(reason.is_not_null())
         texts = bad.select(pl.struct(list(self.table.columns)).struct.json_encode())[:, 0]
         told = zip(bad["row"], reason.drop_nulls(), texts, strict=True)
-        return frame.filter(reason.is_null()), [Rejected(row, why, text) for row, why, text in told]
+        kept = _voided(frame, reason.is_not_null()) if void else frame.filter(reason.is_null())
+        return kept, [Rejected(row, why, text) for row, why, text in told]
 
     def _follow_numbers(self, frame: pl.DataFrame) -> None:
         """Note where a book message builds on a number that the book had not reached."""
@@ -159,6 +166,17 @@ class Door:
             self.open_gap = None
         elif last_gap >= 0:
             self.open_gap = Gap(int(frame["row"][last_gap]), int(reached[last_gap]), int(wanted[last_gap]))
+
+
+def _voided(frame: pl.DataFrame, bad: pl.Series) -> pl.DataFrame:
+    """The same rows, but where they are bad the book is said to be unknown; their time is that of the row before."""
+    nan = pl.lit(float("nan"))
+    cells = {"prev_seq": -1, "flags": BREAK, "side": 0, "price": nan, "size": nan}
+    marked = frame.with_columns(
+        [pl.when(bad).then(value).otherwise(pl.col(name)).cast(frame[name].dtype).alias(name) for name, value in cells.items()]
+        + [pl.when(bad).then(None).otherwise(pl.col(c)).forward_fill().alias(c) for c in ("ts_ns", "local_ns", "seq")]
+    )
+    return marked.drop_nulls(["ts_ns", "local_ns", "seq"])
 
 
 def _grows(numbers: pl.Series, last: pl.Series | None) -> bool:

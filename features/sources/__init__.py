@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from features.intake.batch import Reader
-from features.sources import okx, tardis
+from features.sources import barfile, binance, okx, tardis
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,8 @@ class Source:
 
 SOURCES: dict[str, Source] = {
 
+    "bars": Source(barfile.read, "bars in CSV, Parquet or Feather, of any maker"),
+    "binance": Source(binance.read, "public archive, T_DEPTH, sockets with REST snapshots, recorder CSV"),
     "okx": Source(okx.read, "recorded sockets", "okx"),
     "tardis": Source(tardis.read, "CSV datasets"),
 }

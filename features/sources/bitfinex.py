@@ -1,4 +1,4 @@
-"""Bitfinex sockets (v2): books P0 to P4, raw books R0 (every order), trades, and status of derivatives.
+"""Bitfinex sockets (v2): books P0 to P4, raw books R0 (orders by number), trades, and status of derivatives.
 
 Messages name their channel by a number that only the answer to the subscription explains, so a
 capture must hold those answers. Books carry no time of their own unless the connection asked for
@@ -162,7 +162,7 @@ class Feed:
             for number, (side, price) in live.items():
                 add(order_id=number, action=DELETE, side=side, price=price, size=nan)
             live = {}
-        for number, price, amount in [] if lost else entries:
+        for number, price, amount, *_ in [] if lost else entries:
             side = 1 if amount > 0 else -1
             known = live.pop(number, None)
             if known is not None and (not price or known != (side, float(price))):
@@ -179,7 +179,7 @@ def _levels(
 ) -> None:
     if lost:
         rows.cut(message.row, symbol, ts_ns, message.local_ns)
-    levels = [(amount > 0, price, abs(amount) if count else 0) for price, count, amount in entries]
+    levels = [(amount > 0, price, abs(amount) if count else 0) for price, count, amount, *_ in entries]
     bids, asks = ([(price, size) for is_bid, price, size in levels if is_bid is side] for side in (True, False))
     rows.deltas(message.row, symbol, ts_ns, message.local_ns, bids, asks, snapshot=snapshot)
 
@@ -187,7 +187,7 @@ def _levels(
 def _trades(rows: Rows, message: Message, symbol: str, content: list[Any]) -> None:
     """Add a trade, or the past trades that come with the subscription, oldest first."""
     listed = not content or isinstance(content[0], list)
-    for number, stamp, amount, price in sorted(content) if listed else [content]:
+    for number, stamp, amount, price, *_ in sorted(content) if listed else [content]:
         add = partial(rows.trade, message.row, symbol, stamp * NS_PER_MS, message.local_ns, seq=number, name="")
         add(side=1 if amount > 0 else -1, price=price, size=abs(amount))
 

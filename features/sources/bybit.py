@@ -47,7 +47,8 @@ def read(path: Path, options: Options) -> Iterator[Item]:
             feed.suspect.update(feed.chosen)
         yield item
     for symbol, channels in feed.left_out.items():
-        yield Note(f"{symbol}: kept the book {feed.chosen.get(symbol)}, left out {', '.join(sorted(channels))}")
+        kept = feed.chosen.get(symbol, "of no channel")
+        yield Note(f"{symbol}: kept the book {kept}, left out {', '.join(sorted(channels))}")
 
 
 @dataclass(slots=True)

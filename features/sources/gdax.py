@@ -85,7 +85,10 @@ def _snapshots(path: Path, symbol: str, ts_ns: int) -> Iterator[Item]:
     found = [file.name for file in files if file.is_file()]
     earlier = _earlier(path)
     if len(found) < len(files):
-        yield Note(f"{path.name}: of {' and '.join(SNAPSHOTS)} {found[0] if found else 'none'} lies beside it; no book")
+        there = f"only {found[0]}" if found else "neither"
+        yield Note(
+            f"{path.name}: of {' and '.join(SNAPSHOTS)} {there} lies beside it; the book before the updates is unknown"
+        )
         return
     if earlier is not None:
         yield Note(f"{path.name}: the snapshots beside it belong to {earlier}, which begins earlier")

@@ -110,6 +110,11 @@ def _ns(day: Day) -> pl.Expr:
     return day.midnight_ns + (pl.col("time") * NS_PER_S).round().cast(pl.Int64, strict=False)
 
 
+def _dollars(price: pl.Expr) -> pl.Expr:
+    """Dollars of ten-thousandths; rounded, as a column over a constant may be one bit off the nearest number."""
+    return (price / TICKS_PER_DOLLAR).round(4)
+
+
 def _read_messages(path: Path, day: Day, names: Sequence[str]) -> Iterator[Item]:
     kind, direction = pl.col("type"), pl.col("direction")
     known = kind.is_in([*ACTIONS, AUCTION]) & (direction.is_in([-1, 1]) | kind.is_in([AUCTION, HALTED]))
@@ -136,7 +141,7 @@ def _order_events(frame: pl.DataFrame) -> Batch:
     events = frame.filter(pl.col("type") != AUCTION).with_columns(
         pl.col("type").replace_strict(ACTIONS, return_dtype=pl.Int8).alias("action"),
         pl.when(halt).then(0).otherwise(pl.col("direction")).alias("side"),
-        pl.when(halt).then(float("nan")).otherwise(pl.col("price") / TICKS_PER_DOLLAR).alias("price"),
+        pl.when(halt).then(float("nan")).otherwise(_dollars(pl.col("price"))).alias("price"),
         pl.when(halt).then(pl.col("price")).otherwise(pl.col("size")).alias("size"),
     )
     return _batch(ORDER_EVENTS, events, "order_id", "action")
@@ -145,7 +150,7 @@ def _order_events(frame: pl.DataFrame) -> Batch:
 def _trades(frame: pl.DataFrame) -> Batch:
     trades = frame.filter(pl.col("type").is_in(TRADED)).with_columns(
         pl.when(pl.col("type") == AUCTION).then(0).otherwise(-pl.col("direction")).alias("side"),
-        pl.col("price") / TICKS_PER_DOLLAR,
+        _dollars(pl.col("price")),
     )
     return _batch(TRADES, trades)
 
@@ -176,7 +181,7 @@ def _level(side: str, i: int) -> tuple[pl.Expr, pl.Expr]:
     price, size = pl.col(f"{side}_px_{i}"), pl.col(f"{side}_sz_{i}")
     empty = pl.when(price.abs() == EMPTY).then(float("nan"))
     return (
-        empty.otherwise(price / TICKS_PER_DOLLAR).alias(price.meta.output_name()),
+        empty.otherwise(_dollars(price)).alias(price.meta.output_name()),
         empty.otherwise(size).alias(size.meta.output_name()),
     )
 

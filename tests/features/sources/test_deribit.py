@@ -135,7 +135,7 @@ def test_tickers_of_options_become_quotes_of_their_underlying(tmp_path: Path) ->
         "open_interest": 12.0,
         **ticker["greeks"],  # type: ignore[dict-item]
     }
-    assert_frame_equal(found.select(expected), pl.DataFrame([expected]))
+    assert_frame_equal(found.select(*expected), pl.DataFrame([expected]))
 
 
 def test_tickers_of_perpetuals_give_funding_and_open_interest(tmp_path: Path) -> None:

@@ -1,0 +1,216 @@
+"""Binance sockets of spot, USD-M and COIN-M with REST snapshots among them; sizes of COIN-M are in contracts."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from features.intake.batch import Item, Note, Options, Rows
+from features.intake.capture import Message, collect
+from features.schema import AGG_TRADES, FUNDING, TRADES, bars
+from features.sources.binance.placing import Event, Placer, emit
+from features.intake.units import UNITS_NS, unit_ns
+
+MS_NS = UNITS_NS["ms"]
+INTERVALS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+PARTIAL = re.compile(r"@depth(5|10|20)(@|$)")
+URL_SYMBOL = re.compile(r"[?&]symbol=([A-Za-z0-9_]+)")
+Data = dict[str, Any]
+
+
+def read(path: Path, options: Options) -> Iterator[Item]:
+    """Read a capture; ``options.symbol`` names a REST snapshot's instrument where neither address nor file does.
+
+    A REST snapshot is put where its ``lastUpdateId`` belongs; it carries no time on spot, so there it gets
+    that of the change it follows.
+    """
+    parser = _Parser(options.symbol)
+    yield from collect(path, parser.parse, parser.finish)
+    yield from parser.notes()
+
+
+@dataclass(slots=True)
+class _Parser:
+    """What must be remembered along a capture: books that wait for a snapshot, and the symbols seen."""
+
+    symbol: str | None
+    placers: dict[str, Placer] = field(default_factory=dict)
+    seen: dict[str, None] = field(default_factory=dict)
+    nameless: list[Event] = field(default_factory=list)
+    lists: int = 0
+    off_book: int = 0
+
+    def parse(self, rows: Rows, message: Message) -> None:
+        """Add the rows of one message."""
+        body = message.body
+        if not isinstance(body, dict):
+            return
+        stream, data = body.get("stream", ""), body.get("data", body)
+        if "lastUpdateId" in data:
+            self._snapshot(rows, message, stream, data)
+        elif data.get("e") == "depthUpdate":
+            self._change(rows, message, data)
+        elif "symbols" in data:
+            self.lists += 1
+        elif data.get("X", "MARKET") != "MARKET":
+            self.off_book += 1
+        elif "e" in data:
+            parse = EVENTS.get(data["e"])
+            if parse is not None:
+                self._see(rows, _symbol(data))
+                parse(rows, message, data)
+        elif {"b", "a", "s", "u"} <= data.keys():
+            self._see(rows, data["s"])
+            _quote(rows, message, data)
+
+    def finish(self, rows: Rows) -> None:
+        """Add what is still held back."""
+        for symbol, placer in self.placers.items():
+            emit(rows, symbol, placer.finish())
+        if self.nameless:
+            raise ValueError("a REST snapshot does not tell its symbol; add --symbol")
+
+    def notes(self) -> Iterator[Note]:
+        """What was left out."""
+        spare = sum(placer.redundant for placer in self.placers.values())
+        if spare:
+            yield Note(f"{spare} REST snapshots repeat what the changes had told already and were left out")
+        if self.off_book:
+            yield Note(f"{self.off_book} trades of the insurance fund or of deleveraging are not of the book, left out")
+        if self.lists:
+            yield Note("a list of instruments, no market data")
+
+    def _see(self, rows: Rows, symbol: str) -> None:
+        """Remember a symbol; snapshots without a name that came before it are its own."""
+        self.seen[symbol] = None
+        waiting, self.nameless = self.nameless, []
+        for event in waiting:
+            self._place(rows, symbol, event)
+
+    def _change(self, rows: Rows, message: Message, data: Data) -> None:
+        self._see(rows, data["s"])
+        prev_seq = data["pu"] if "pu" in data else data["U"] - 1
+        ts_ns = data.get("T", data["E"]) * MS_NS
+        event = Event(message.row, ts_ns, message.local_ns, data["u"], prev_seq, _levels(data["b"]), _levels(data["a"]))
+        self._place(rows, data["s"], event)
+
+    def _snapshot(self, rows: Rows, message: Message, stream: str, data: Data) -> None:
+        bids, asks = _levels(data["bids"]), _levels(data["asks"])
+        partial = PARTIAL.search(stream)
+        ts_ns = (data["T"] if "T" in data else data["E"]) * MS_NS if {"T", "E"} & data.keys() else 0
+        if partial:
+            symbol = stream.partition("@")[0].upper()
+            seq = data["lastUpdateId"]
+            rows.book(message.row, symbol, _or_local(ts_ns, message), message.local_ns, bids, asks, seq=seq, depth=int(partial[1]))
+            return
+        event = Event(message.row, ts_ns, message.local_ns, data["lastUpdateId"], -1, bids, asks, snapshot=True)
+        symbol = self._owner(message, stream)
+        if symbol is None:
+            self.nameless.append(event)
+        else:
+            self._place(rows, symbol, event)
+
+    def _owner(self, message: Message, stream: str) -> str | None:
+        """Whose book a REST snapshot is: its address or stream tells, or it is the only one here."""
+        told = URL_SYMBOL.search(message.url)
+        if told:
+            return told[1].upper()
+        if stream:
+            return stream.partition("@")[0].upper()
+        if self.symbol:
+            return self.symbol
+        if len(self.seen) > 1:
+            raise ValueError(f"a REST snapshot does not tell which of {', '.join(self.seen)} it is of; add --symbol")
+        return next(iter(self.seen), None)
+
+    def _place(self, rows: Rows, symbol: str, event: Event) -> None:
+        placer = self.placers.setdefault(symbol, Placer())
+        emit(rows, symbol, placer.add(event))
+
+
+def _levels(levels: list[list[Any]]) -> list[list[Any]]:
+    return [level[:2] for level in levels]
+
+
+def _symbol(data: Data) -> str:
+    return str(data["o"]["s"] if data["e"] == "forceOrder" else data["s"])
+
+
+def _or_local(ts_ns: int, message: Message) -> int:
+    """The exchange's time, or where it tells none the recorder's."""
+    if not (ts_ns or message.local_ns):
+        raise ValueError("neither the message nor the recorder tells a time")
+    return ts_ns or message.local_ns
+
+
+def _trade(rows: Rows, message: Message, data: Data) -> None:
+    """The buyer made the order that waited, so the aggressor sold."""
+    alone = data["e"] == "trade"
+    seq, table = (data["t"], TRADES) if alone else (data["a"], AGG_TRADES)
+    side = -1 if data["m"] else 1
+    ts_ns = _time_ns(data["T"])
+    rows.trade(message.row, data["s"], ts_ns, message.local_ns, seq, "", side, data["p"], data["q"], table)
+
+
+def _time_ns(stamp: int) -> int:
+    return stamp * unit_ns(stamp)
+
+
+def _quote(rows: Rows, message: Message, data: Data) -> None:
+    ts_ns = _or_local(_time_ns(data["T"]) if "T" in data else 0, message)
+    bid, ask = (data["b"], data["B"]), (data["a"], data["A"])
+    rows.quote(message.row, data["s"], ts_ns, message.local_ns, bid, ask, seq=data["u"])
+
+
+def _mark(rows: Rows, message: Message, data: Data) -> None:
+    """Dated futures are marked too, but pay no funding."""
+    if not data.get("r"):
+        return
+    rows.add(
+        FUNDING,
+        message.row,
+        data["s"],
+        ts_ns=_time_ns(data["E"]),
+        local_ns=message.local_ns,
+        funding_ns=_time_ns(data["T"]),
+        rate=float(data["r"]),
+        mark_price=float(data["p"]),
+        index_price=float(data.get("i") or "nan"),
+    )
+
+
+def _kline(rows: Rows, message: Message, data: Data) -> None:
+    """Only a bar that is closed is a bar."""
+    bar = data["k"]
+    if not bar["x"]:
+        return
+    interval = bar["i"]
+    if interval[-1] not in INTERVALS_S:
+        return
+    names = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v", "quote_volume": "q", "buy_volume": "V"}
+    rows.add(
+        bars(int(interval[:-1]) * INTERVALS_S[interval[-1]]),
+        message.row,
+        data["s"],
+        ts_ns=_time_ns(bar["t"]),
+        trades=float(bar["n"]),
+        **{name: float(bar[key]) for name, key in names.items()},
+    )
+
+
+def _liquidation(rows: Rows, message: Message, data: Data) -> None:
+    order = data["o"]
+    side = {"BUY": 1, "SELL": -1}[order["S"]]
+    ts_ns = _time_ns(order["T"])
+    rows.liquidation(message.row, order["s"], ts_ns, message.local_ns, -1, "", side, order["ap"], order["z"])
+
+
+EVENTS: dict[str, Callable[[Rows, Message, Data], None]] = {
+    "trade": _trade,
+    "aggTrade": _trade,
+    "bookTicker": _quote,
+    "markPriceUpdate": _mark,
+    "kline": _kline,
+    "forceOrder": _liquidation,
+}
