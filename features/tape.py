@@ -114,7 +114,7 @@ class Tape:
         for part in parts:
             if not part.path.exists():
                 raise FormatError(f"{part.path}: the manifest names this file but it is gone; import {part.source} again")
-        return sorted(parts, key=lambda part: (part.first_ns, part.path.name))
+        return sorted(parts, key=lambda part: (part.path.parent.name, part.first_ns, part.path.name))
 
     def scan(
         self,
@@ -123,19 +123,22 @@ class Tape:
         from_ns: int | None = None,
         to_ns: int | None = None,
     ) -> Iterator[pl.DataFrame]:
-        """Yield the rows with ``from_ns <= ts_ns < to_ns``, oldest part first, a row group at a time.
+        """Yield the rows with ``from_ns <= ts_ns < to_ns`` in the venue's order, a row group at a time.
 
-        The rows of one source file keep their order. Memory is that of a row group.
+        Memory is that of a row group; where files of one day overlap, that of the day, for there they are merged.
 
         Raises
         ------
         UnknownInstrumentError, FormatError
             See :meth:`parts`; a damaged part is found when it is read.
         """
-        for part in self.parts(stream):
-            if (to_ns is not None and part.first_ns >= to_ns) or (from_ns is not None and part.last_ns < from_ns):
+        for group in _overlapping(self.parts(stream)):
+            if all(_outside(part, from_ns, to_ns) for part in group):
                 continue
-            yield from _row_groups(part, columns, from_ns, to_ns)
+            if len(group) == 1:
+                yield from _row_groups(group[0], columns, from_ns, to_ns)
+            else:
+                yield _merged(group, stream.table, columns, from_ns, to_ns)
 
     def verify(self, stream: Stream) -> None:
         """Compare every part with the SHA-256 that the manifest lists.
@@ -166,6 +169,32 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         return {"files": dict(manifest["files"]), "sources": dict(manifest["sources"])}
     except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{path}: is damaged ({error}); delete {folder} and import the data again") from error
+
+
+def _outside(part: Part, from_ns: int | None, to_ns: int | None) -> bool:
+    return (to_ns is not None and part.first_ns >= to_ns) or (from_ns is not None and part.last_ns < from_ns)
+
+
+def _overlapping(parts: list[Part]) -> list[list[Part]]:
+    """Parts in groups: those of one date whose spans overlap belong together."""
+    groups: list[list[Part]] = []
+    for part in parts:
+        before = groups[-1] if groups else []
+        if before and before[0].path.parent == part.path.parent and part.first_ns < max(p.last_ns for p in before):
+            before.append(part)
+        else:
+            groups.append([part])
+    return groups
+
+
+def _merged(
+    group: list[Part], table: Table, columns: tuple[str, ...] | None, from_ns: int | None, to_ns: int | None
+) -> pl.DataFrame:
+    """Rows of several files in one order: by the venue's number if all have one, else by the best clock they have."""
+    rows = pl.concat([frame for part in group for frame in _row_groups(part, None, from_ns, to_ns)])
+    told = [name for name, absent in (("seq", -1), ("local_ns", 0)) if name in rows.columns and (rows[name] != absent).all()]
+    rows = rows.sort([*told[:1], "ts_ns"], maintain_order=True)
+    return rows.select(columns or list(table.columns))
 
 
 def _row_groups(

@@ -89,6 +89,7 @@ class StreamWriter:
     source_sha256: str
     door: Door
     known: int = 0
+    _clock_ns: int = 0
     _parts: dict[str, PartWriter] = field(default_factory=dict)
     _stored: dict[str, pl.DataFrame] = field(default_factory=dict)
 
@@ -109,14 +110,13 @@ class StreamWriter:
                 self._parts[date].add(fresh)
 
     def _by_date(self, frame: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+        """Cut rows at midnight without changing their order: a row stamped a little back stays with its neighbours."""
         named = day_of if self.door.table.partition == "day" else month_of
-        first, last = named(frame["ts_ns"].min()), named(frame["ts_ns"].max())
-        if first == last:
-            return [(first, frame)]
-        days = frame.with_columns((pl.col("ts_ns") // DAY_NS).alias("day")).partition_by(
-            "day", as_dict=True, maintain_order=True, include_key=False
-        )
-        return [(named(day * DAY_NS), rows) for (day,), rows in days.items()]
+        clock = pl.max_horizontal(pl.col("ts_ns").cum_max(), pl.lit(self._clock_ns))
+        days = frame.select(clock // DAY_NS).to_series()
+        self._clock_ns = max(self._clock_ns, int(frame["ts_ns"].max() or 0))
+        edges = [0, *(days.diff() > 0).arg_true().to_list(), len(frame)]
+        return [(named(days[i] * DAY_NS), frame.slice(i, k - i)) for i, k in zip(edges[:-1], edges[1:], strict=True)]
 
     def _without_stored(self, date: str, frame: pl.DataFrame) -> pl.DataFrame:
         """Leave out rows whose key a part of another file already holds."""

@@ -2,22 +2,19 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
-import pyarrow.feather
-import pyarrow.parquet
 
 from features.bars import TIME_COLUMNS_NS, to_bars
 from features.clock import NS_PER_S
-from features.errors import FormatError, SchemaError, SettingError
+from features.errors import FormatError, SchemaError
 from features.intake.batch import Batch, Item, Note, Options, Rejected
-from features.intake.csvfile import header_of, typed_blocks
+from features.intake.columns import chunks, found, stamps
 from features.intake.stream import require_file
-from features.intake.units import UNITS_NS, iso_ns, unit_ns
+from features.intake.units import UNITS_NS
 from features.schema import BARS, bars
 
 NAMES: dict[str, tuple[str, ...]] = {
@@ -98,36 +95,16 @@ def read_frame(path: Path) -> pd.DataFrame:
 
 def _load(path: Path) -> tuple[pl.DataFrame, list[Rejected]]:
     """The raw table with ``row``; a row of text with other fields than the header is rejected."""
-    require_file(path)
-    with path.open("rb") as handle:
-        magic = handle.read(6)
-    if magic[:4] == b"PAR1" or magic == b"ARROW1" or magic[:4] == b"FEA1":
-        return _columnar(path, parquet=magic[:4] == b"PAR1").with_row_index("row", offset=1), []
-    header = header_of(path)
-    items = list(typed_blocks(path, dict.fromkeys(header, pl.String)))
+    items = list(chunks(path))
     frames = [item for item in items if isinstance(item, pl.DataFrame)]
     if not frames:
         raise FormatError(f"{path}: has a header but no rows; give at least one bar")
     return pl.concat(frames), [item for item in items if isinstance(item, Rejected)]
 
 
-def _columnar(path: Path, *, parquet: bool) -> pl.DataFrame:
-    try:
-        table = pa.parquet.read_table(path, partitioning=None) if parquet else pa.feather.read_table(path)
-    except pa.ArrowInvalid as error:
-        raise FormatError(f"{path}: is damaged ({error}); fetch it again") from error
-    return cast("pl.DataFrame", pl.from_arrow(table))
-
-
 def _found(path: Path, columns: list[str]) -> dict[str, str]:
-    """Which column holds what, by its name in lower case with underscores."""
-    plain = {c.strip().lower().replace(" ", "_"): c for c in columns}
-    names = {
-        name: next(plain[alias] for alias in aliases if alias in plain)
-        for name, aliases in NAMES.items()
-        if any(alias in plain for alias in aliases)
-    }
-    needed = [name for name in (*BARS.columns,) if name in NUMBERS and BARS.columns[name].absent is None]
+    names = found(columns, NAMES)
+    needed = [name for name in NUMBERS if BARS.columns[name].absent is None]
     missing = [name for name in needed if name not in names]
     if "time" not in names and "close_time" not in names:
         missing.insert(0, "time")
@@ -144,9 +121,9 @@ def _timed(
 ) -> tuple[pl.DataFrame, list[Rejected]]:
     """Add ``ts_ns`` and make the rest numbers; a cell that is none is rejected with its row."""
     clock = "time" if "time" in names else "close_time"
-    stamps = _stamps(path, frame[clock], names[clock], options)
+    ts_ns = stamps(path, frame[clock].alias(names[clock]), options.unit)
     present = [name for name in NUMBERS if name in names]
-    numbers = frame.select("row", ts_ns=stamps, *(pl.col(n).cast(pl.Float64, strict=False) for n in present))
+    numbers = frame.select("row", ts_ns=ts_ns, *(pl.col(n).cast(pl.Float64, strict=False) for n in present))
     faults = []
     for name, column in (("ts_ns", clock), *((n, n) for n in present)):
         wrong = numbers[name].is_null() & frame[column].is_not_null()
@@ -155,41 +132,6 @@ def _timed(
             faults.append(Rejected(int(frame["row"][i]), told, ",".join(map(str, frame.row(i)[1:]))))
     bad = {fault.row for fault in faults}
     return numbers.filter(~pl.col("row").is_in(list(bad))), faults
-
-
-def _stamps(path: Path, column: pl.Series, name: str, options: Options) -> pl.Series:
-    """Nanoseconds of a time column of numbers, texts or datetimes; null where it cannot be read."""
-    if column.dtype.is_temporal():
-        return column.cast(pl.Datetime("ns")).cast(pl.Int64)
-    numbers = column.cast(pl.Float64, strict=False)
-    if numbers.null_count() < len(numbers):
-        scale = _scale(path, float(cast("float", numbers.drop_nulls()[0])), name, options)
-        whole = column.cast(pl.Int64, strict=False)
-        return whole.fill_null((numbers * scale).cast(pl.Int64, strict=False) // scale) * scale if scale > 1 else whole
-    return pl.Series([_iso(text) for text in column.to_list()], dtype=pl.Int64)
-
-
-def _scale(path: Path, stamp: float, name: str, options: Options) -> int:
-    """Nanoseconds of the unit: as given, as the column's name says, or as its size tells; they must agree."""
-    told = UNITS_NS[options.unit] if options.unit else TIME_COLUMNS_NS.get(name)
-    try:
-        found = unit_ns(stamp)
-    except ValueError as error:
-        raise FormatError(f"{path}: column {name}: {error}") from None
-    if told is not None and told != found:
-        units = {scale: unit for unit, scale in UNITS_NS.items()}
-        raise SettingError(
-            f"{path}: column {name} is to be in {units[told]}, but {stamp:.0f} is a time between 1990 and 2200 "
-            f"only in {units[found]}; give --unit {units[found]}"
-        )
-    return found
-
-
-def _iso(text: str | None) -> int | None:
-    try:
-        return iso_ns(text) if text else None
-    except ValueError:
-        return None
 
 
 def _at_open(frame: pl.DataFrame, names: dict[str, str], options: Options) -> tuple[pl.DataFrame, Note | None]:

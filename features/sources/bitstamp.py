@@ -59,7 +59,7 @@ def read(path: Path, options: Options) -> Iterator[Item]:
     if LOG_LINE.match(first):
         return _limited(_read_log(path, _named(path, options)))
     if first.startswith(b"id,"):
-        return _limited(_read_orders(path, _named(path, options)))
+        return _limited(_held_back(_read_orders(path, _named(path, options))))
     if first.startswith(b"trade_id,"):
         return _read_trades(path, _named(path, options))
     if first[:1] == b"{" or FRAME.match(first) or CONTROL.match(first):
@@ -88,6 +88,24 @@ def _limited(items: Iterator[Item]) -> Iterator[Item]:
         yield item
     if count:
         yield Note(f"{count} events of orders without a limit (price 0 or 999999999) were passed over")
+
+
+def _held_back(items: Iterator[Item]) -> Iterator[Item]:
+    """Raise times of receipt that lie before an earlier row's, where the exchange's time orders the rows.
+
+    A recorder writes the snapshot first and then what came while it waited for that: such events
+    could be used no earlier than the snapshot.
+    """
+    reached, count = 0, 0
+    for item in items:
+        if isinstance(item, Batch) and (item.frame["ts_ns"] != item.frame["local_ns"]).any():
+            local = item.frame["local_ns"]
+            raised = local.cum_max().clip(lower_bound=reached)
+            reached, count = int(raised.fill_null(0).to_numpy().max()), count + int((raised > local).sum())
+            item = Batch(item.table, item.frame.with_columns(raised))
+        yield item
+    if count:
+        yield Note(f"{count} events were received before a row above them; their time of receipt was raised to its")
 
 
 def _read_log(path: Path, symbol: str) -> Iterator[Item]:
@@ -231,6 +249,8 @@ def _read_orders(path: Path, symbol: str) -> Iterator[Item]:
 
 
 def _orders(block: pl.DataFrame, symbol: str, units: float, event_time: str) -> pl.DataFrame:
+    # NumPy divides; polars multiplies by the reciprocal, and 1320000000 then is 13.200000000000001.
+    size = pl.Series("size", block["volume"].to_numpy() / units)
     return block.select(
         "row",
         pl.lit(symbol).alias("symbol"),
@@ -240,7 +260,7 @@ def _orders(block: pl.DataFrame, symbol: str, units: float, event_time: str) -> 
         pl.col("action").replace_strict(CSV_ACTIONS, return_dtype=pl.Int8),
         pl.col("direction").replace_strict(WORDS, return_dtype=pl.Int8).alias("side"),
         "price",
-        (pl.col("volume") / units).alias("size"),
+        size,
     )
 
 

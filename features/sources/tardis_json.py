@@ -24,6 +24,7 @@ from features.schema import FUNDING, OPEN_INTEREST, OPTION_QUOTES, bars
 Json = dict[str, Any]
 SIDES = {"buy": 1, "sell": -1, "unknown": 0}
 INSTRUMENTS = ("spot", "perpetual", "future", "option", "combo")
+BLANKS = re.compile(r"\s*")
 WHOLE_ID = re.compile(r"\d{1,18}")
 NAN = float("nan")
 IN_FRACTIONS = ("okex", "okx", "binance", "bybit", "huobi")  # venues whose volatilities are fractions per year
@@ -39,6 +40,7 @@ class _Venue:
     rows: Rows = field(default_factory=Rows)
     books: dict[str, None] = field(default_factory=dict)
     unclocked: set[str] = field(default_factory=set)
+    idle_cuts: int = 0
 
 
 def read(path: Path, options: Options) -> Iterator[Item]:
@@ -89,24 +91,25 @@ def _whole(path: Path) -> Iterator[tuple[int, str, Any]]:
     """Read values that span lines, one after another; a list counts as its members."""
     with opened(path) as stream:
         text = stream.read().decode("utf-8-sig", errors="replace").rstrip()
-    decoder, at = json.JSONDecoder(), 0
+    decoder, at, row = json.JSONDecoder(), 0, 1
     while at < len(text):
-        at += len(text[at:]) - len(text[at:].lstrip())
-        row = 1 + text.count("\n", 0, at)
+        start = BLANKS.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing too
+        row += text.count("\n", at, start)
         try:
-            value, at = decoder.raw_decode(text, at)
+            value, at = decoder.raw_decode(text, start)
         except json.JSONDecodeError as error:
             raise FormatError(f"{path}: line {error.lineno} is no JSON ({error.msg}); fetch the file again") from error
         for message in value if isinstance(value, list) else [value]:
             yield row, "", message
+        row += text.count("\n", start, at)
 
 
 def _add(venues: dict[str, _Venue], row: int, message: Any) -> str | None:  # noqa: ANN401 - any JSON value
     """Add the rows of a message; what is wrong with it, if it cannot be read."""
-    if isinstance(message, Exception):
-        return f"the line is no JSON ({message})"
     if not isinstance(message, dict):
-        return "the message is no JSON object"
+        for known in venues.values():
+            known.rows.cut_unnumbered(row)
+        return f"the line is no JSON ({message})" if isinstance(message, Exception) else "the message is no JSON object"
     venue = venues.setdefault(str(message.get("exchange")), _Venue())
     mark = venue.rows.mark()
     try:
@@ -118,6 +121,7 @@ def _add(venues: dict[str, _Venue], row: int, message: Any) -> str | None:  # no
         parse(venue, row, message)
     except BAD_MESSAGE as error:
         venue.rows.back_to(mark)
+        venue.rows.cut_unnumbered(row)
         what = f"no field {error.args[0]!r}" if isinstance(error, KeyError) else error
         return f"the message cannot be read ({what})"
     return None
@@ -133,6 +137,8 @@ def _notes(venues: dict[str, _Venue], instruments: int) -> Iterator[Note]:
     if instruments:
         yield Note(f"{instruments} descriptions of instruments: they hold no market data")
     for name, venue in venues.items():
+        if venue.idle_cuts:
+            yield Note(f"{name}: {venue.idle_cuts} interruptions of the feed before any book was seen")
         for bar in sorted(venue.unclocked):
             yield Note(f"{name}: {bar} bars are not cut by whole seconds of the clock and were left out")
 
@@ -260,6 +266,7 @@ def _bar(venue: _Venue, row: int, m: Json) -> None:
 
 
 def _disconnect(venue: _Venue, row: int, m: Json) -> None:
+    venue.idle_cuts += not venue.books
     for symbol in venue.books:
         venue.rows.cut(row, symbol, *_times(m))
 

@@ -1,0 +1,121 @@
+"""Tables of any maker, CSV, Parquet or Feather: chunks of columns, found by name, with times told by their size."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet as pq
+
+from features.clock import NS_PER_S
+from features.errors import FormatError, SettingError
+from features.intake.batch import BATCH_ROWS, Rejected
+from features.intake.csvfile import header_of, typed_blocks
+from features.intake.stream import require_file
+from features.intake.units import UNITS_NS, iso_ns, unit_ns
+
+SUFFIX_NS = {"_ns": 1, "_us": 1_000, "_ms": 1_000_000, "_s": NS_PER_S}
+
+
+def chunks(path: Path) -> Iterator[pl.DataFrame | Rejected]:
+    """Yield a table's rows with ``row`` from 1; cells of text files stay text.
+
+    Raises
+    ------
+    MissingFileError, FormatError
+        If there is no such file or it is no table.
+    """
+    require_file(path)
+    with path.open("rb") as handle:
+        magic = handle.read(6)
+    if magic[:4] == b"PAR1" or magic == b"ARROW1" or magic[:4] == b"FEA1":
+        yield from _columnar(path, parquet=magic[:4] == b"PAR1")
+    else:
+        yield from typed_blocks(path, dict.fromkeys(header_of(path), pl.String))
+
+
+def _columnar(path: Path, *, parquet: bool) -> Iterator[pl.DataFrame]:
+    row = 1
+    try:
+        table = None if parquet else pa.feather.read_table(path)
+        batches = pq.ParquetFile(path).iter_batches(BATCH_ROWS) if table is None else table.to_batches(BATCH_ROWS)
+        for batch in batches:
+            frame = cast("pl.DataFrame", pl.from_arrow(batch))
+            yield frame.with_columns(pl.int_range(row, row + len(frame), dtype=pl.Int64).alias("row"))
+            row += len(frame)
+    except pa.ArrowInvalid as error:
+        raise FormatError(f"{path}: is damaged ({error}); fetch it again") from error
+
+
+def found(columns: Sequence[str], names: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Which column holds what, by its name in lower case with underscores.
+
+    Examples
+    --------
+    >>> found(["Open time", "HIGH"], {"time": ["open_time"], "high": ["high"], "low": ["low"]})
+    {'time': 'Open time', 'high': 'HIGH'}
+    """
+    plain = {c.strip().lower().replace(" ", "_"): c for c in columns}
+    return {
+        name: next(plain[alias] for alias in aliases if alias in plain)
+        for name, aliases in names.items()
+        if any(alias in plain for alias in aliases)
+    }
+
+
+def numbers(column: pl.Series) -> pl.Series:
+    """A column as float64, null where a cell is no number."""
+    return column.cast(pl.Float64, strict=False)
+
+
+def stamps(path: Path, column: pl.Series, unit: str | None) -> pl.Series:
+    """Nanoseconds of a column of numbers, texts or datetimes; null where a cell is no time.
+
+    A number's unit is ``unit``, or what the column's name ends in (``_ms``), or what its size tells; they must agree.
+
+    Raises
+    ------
+    SettingError
+        If they do not.
+    FormatError
+        If the first number is no time between 1990 and 2200 in any unit.
+    """
+    if column.dtype.is_temporal():
+        return column.cast(pl.Datetime("ns")).cast(pl.Int64)
+    values = numbers(column)
+    if values.null_count() == len(values):
+        return pl.Series(column.name, [_iso(text) for text in column.to_list()], dtype=pl.Int64)
+    scale = _scale(path, float(values.drop_nulls()[0]), column.name, unit)
+    whole = column.cast(pl.Int64, strict=False) if column.dtype == pl.String else values.cast(pl.Int64, strict=False)
+    if column.dtype.is_integer():
+        whole = column.cast(pl.Int64)
+    exact = whole * scale
+    if column.dtype.is_integer() or scale == 1:
+        return exact
+    # A fraction of a unit, such as 1625184005.549 s: whole units exactly, the rest to the nanosecond.
+    fraction = (values - values.floor()) * scale
+    return values.floor().cast(pl.Int64, strict=False) * scale + fraction.round().cast(pl.Int64, strict=False)
+
+
+def _scale(path: Path, stamp: float, name: str, unit: str | None) -> int:
+    told = UNITS_NS[unit] if unit else next((ns for end, ns in SUFFIX_NS.items() if name.lower().endswith(end)), None)
+    try:
+        size = unit_ns(stamp)
+    except ValueError as error:
+        raise FormatError(f"{path}: column {name}: {error}") from None
+    if told is not None and told != size:
+        units = {scale: unit for unit, scale in UNITS_NS.items()}
+        raise SettingError(
+            f"{path}: column {name} is to be in {units[told]}, but {stamp:.0f} is a time between 1990 and 2200 "
+            f"only in {units[size]}; give --unit {units[size]}, or rename the column"
+        )
+    return size
+
+
+def _iso(text: str | None) -> int | None:
+    try:
+        return iso_ns(text) if text else None
+    except ValueError:
+        return None
