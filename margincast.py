@@ -21,6 +21,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from features.commands import app as data_app
 from features.errors import DataError, SettingError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.add_typer(data_app, name="data")
 console = Console()
 OUT = Path("demo")
 
@@ -71,8 +73,8 @@ def demo(
     from backtests.demo import run_demo
     from backtests.demo_plan import DemoPlan
     from backtests.demo_tracking import track
-    from features.clock import parse_utc
     from features.bars import bar_length_s
+    from features.clock import parse_utc
     from features.sources import barfile, sample
     from features.store import Series
     from training.config import DEMO, load_config

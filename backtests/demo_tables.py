@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from backtests.demo_plan import BASELINE, NAMES, DemoResult
 from backtests.margin import MarginScore
-from backtests.report import Cell, TableBlock
 from backtests.scoreboard import Score
 from features.clock import HOUR_S
+from features.page import Cell, TableBlock
 from serving.schedule import SIDES
 
 # heading on the page, heading on the terminal ("": not shown there), figure, format, smaller is better

@@ -69,7 +69,7 @@ def peer_python(name: str, *packages: str) -> Path | None:
 
 
 @njit(cache=True)
-def _level_changes(  # noqa: C901, PLR0912 - one loop, read top to bottom
+def _level_changes(  # noqa: C901 - one loop, read top to bottom
     n: int, levels: int, middle: int, reach: int, seed: int
 ) -> tuple[Ints, NDArray[np.int8], Ints, Floats, int]:
     """Gaps in time (µs; 0 within a message), sides, prices in ticks, sizes; the first rows are a snapshot.
@@ -119,9 +119,14 @@ def _level_changes(  # noqa: C901, PLR0912 - one loop, read top to bottom
         u = np.random.random()
         away = 1 + int(np.random.exponential(4.0 if u < 0.75 else 60.0 if u < 0.95 else 700.0))
         away = min(away, reach // 2 - 1)
-        at = fair - away if s == 0 else fair + away
-        sides[i], ticks[i] = 1 - 2 * s, base + at
-        if alive[s, at] and np.random.random() < (0.25 if count[s] < levels else 0.4):
+        step = 2 * s - 1
+        at = fair + step * away
+        full = count[s] > levels
+        if full and u >= 0.75:
+            while 0 < at < 2 * reach and not alive[s, at]:
+                at += step
+        sides[i], ticks[i] = -step, base + at
+        if alive[s, at] and np.random.random() < (0.25 if not full else 0.4 if u < 0.75 else 1.0):
             alive[s, at] = 0
             count[s] -= 1
             sizes[i] = 0.0

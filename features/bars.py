@@ -107,7 +107,9 @@ def to_bars(raw: pd.DataFrame, where: str) -> pd.DataFrame:
         )
     if raw.empty:
         raise ShortHistoryError(f"{where}: the file has no rows; give at least one bar")
-    given = raw.assign(**{c: float("nan") for c in OPTIONAL if c not in raw.columns}).rename(columns={time_column: "ts_ns"})
+    given = raw.assign(**{c: float("nan") for c in OPTIONAL if c not in raw.columns}).rename(
+        columns={time_column: "ts_ns"}
+    )
     frame = pd.DataFrame({c: _numbers(given[c], dtype, where) for c, dtype in COLUMNS.items()})
     _check_unit(frame["ts_ns"].to_numpy(), time_column, where)
     frame["ts_ns"] *= TIME_COLUMNS_NS[time_column]

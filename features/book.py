@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features import ladder, orders
 from features.clock import NS_PER_S
@@ -158,9 +157,7 @@ def grid_ns(first_ns: int, last_ns: int, step_ns: int) -> Ints:
     return start + step_ns * np.arange(max((last_ns - start) // step_ns + 1, 0), dtype=np.int64)
 
 
-def rebuild(
-    chunks: Iterable[pl.DataFrame], builder: BookBuilder, at_ns: Ints = NO_INSTANTS
-) -> Iterator[pl.DataFrame]:
+def rebuild(chunks: Iterable[pl.DataFrame], builder: BookBuilder, at_ns: Ints = NO_INSTANTS) -> Iterator[pl.DataFrame]:
     """Rebuild books from chunks of L2 changes or L3 orders, told apart by their columns.
 
     Yields frames of the table ``book_snapshots_<depth>``, one for each chunk that gave books.

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import polars as pl
 
 from features.bars import bar_length_s
-from features.errors import DataError, FormatError, RowError, SchemaError, SequenceError, UnknownInstrumentError
+from features.errors import FormatError, RowError, SchemaError, SequenceError, UnknownInstrumentError
 from features.files import code_hash, sha256_of, sha256_of_file, write_json
 from features.intake.batch import Batch, Note, Options, Rejected
 from features.intake.door import Door
@@ -21,7 +21,7 @@ from features.intake.quarantine import Quarantine
 from features.intake.stream import require_file
 from features.sources import SOURCES, Source
 from features.store import Series, Store
-from features.tape import Stream, Tape, clean_name
+from features.tape import Stream, clean_name
 
 OnError = Literal["strict", "quarantine"]
 CODE = ("features.importing", "features.schema", "features.intake", "features.sources")
@@ -132,9 +132,13 @@ def _still_there(store: Path, folder: str, sha256: str, rows: int) -> bool:
     """Whether the parts that a file brought to a stream are all there and whole."""
     if folder.startswith("kind=bars_"):
         return False
-    manifest = json.loads((store / folder / "manifest.json").read_text()) if (store / folder).exists() else {"files": {}}
+    manifest = (
+        json.loads((store / folder / "manifest.json").read_text()) if (store / folder).exists() else {"files": {}}
+    )
     parts = {name: e for name, e in manifest["files"].items() if e["source"] == sha256}
-    whole = all((store / folder / n).exists() and sha256_of_file(store / folder / n) == e["sha256"] for n, e in parts.items())
+    whole = all(
+        (store / folder / n).exists() and sha256_of_file(store / folder / n) == e["sha256"] for n, e in parts.items()
+    )
     return whole and sum(e["rows"] for e in parts.values()) == rows
 
 

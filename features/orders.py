@@ -24,7 +24,7 @@ from features.ladder import (
     slot,
     uncrossed,
 )
-from features.schema import ADD, DELETE, FILL, REDUCE, SET
+from features.schema import DELETE, FILL, REDUCE, SET
 
 EMPTY = np.iinfo(np.int64).min
 DUST = 1e-12  # what is left of a size after subtracting its parts in floating point
@@ -113,9 +113,7 @@ def drop_level(ids: Ints, orders: Floats, side: float, price: float) -> None:
 
 
 @jit
-def repair(
-    state: Ints, keys: Floats, ages: Ints, counts: Ints, ids: Ints, orders: Floats, alive: int
-) -> int:
+def repair(state: Ints, keys: Floats, ages: Ints, counts: Ints, ids: Ints, orders: Floats, alive: int) -> int:
     """Drop the older of two crossed touches with its orders; answers the number of orders left."""
     bids, asks = uncrossed(keys, ages, counts[0], counts[1])
     for s, left in ((0, bids), (1, asks)):
@@ -130,7 +128,7 @@ def repair(
 
 
 @jit
-def replay_l3(  # noqa: C901, PLR0912 - one loop, read top to bottom
+def replay_l3(  # noqa: C901 - one loop, read top to bottom
     ts_ns: Ints,
     order_id: Ints,
     action: NDArray[np.int8],

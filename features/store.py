@@ -20,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.bars import COLUMNS, check_bars
 from features.clock import NS_PER_S, format_utc, month_of
 from features.errors import (
     FormatError,
@@ -29,7 +30,6 @@ from features.errors import (
     UnknownInstrumentError,
 )
 from features.files import sha256_of, sha256_of_file, write_json, written_whole
-from features.bars import COLUMNS, check_bars
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 

@@ -113,7 +113,9 @@ class Tape:
         ]
         for part in parts:
             if not part.path.exists():
-                raise FormatError(f"{part.path}: the manifest names this file but it is gone; import {part.source} again")
+                raise FormatError(
+                    f"{part.path}: the manifest names this file but it is gone; import {part.source} again"
+                )
         return sorted(parts, key=lambda part: (part.path.parent.name, part.first_ns, part.path.name))
 
     def scan(
@@ -192,7 +194,9 @@ def _merged(
 ) -> pl.DataFrame:
     """Rows of several files in one order: by the venue's number if all have one, else by the best clock they have."""
     rows = pl.concat([frame for part in group for frame in _row_groups(part, None, from_ns, to_ns)])
-    told = [name for name, absent in (("seq", -1), ("local_ns", 0)) if name in rows.columns and (rows[name] != absent).all()]
+    told = [
+        name for name, absent in (("seq", -1), ("local_ns", 0)) if name in rows.columns and (rows[name] != absent).all()
+    ]
     rows = rows.sort([*told[:1], "ts_ns"], maintain_order=True)
     return rows.select(columns or list(table.columns))
 
@@ -200,13 +204,15 @@ def _merged(
 def _row_groups(
     part: Part, columns: tuple[str, ...] | None, from_ns: int | None, to_ns: int | None
 ) -> Iterator[pl.DataFrame]:
-    wanted = list(columns) if columns is not None else None
     first, last = (from_ns or part.first_ns), (to_ns if to_ns is not None else part.last_ns + 1)
     whole = first <= part.first_ns and last > part.last_ns
+    wanted = None if columns is None else list(dict.fromkeys((*columns, *(() if whole else ("ts_ns",)))))
     try:
         with pq.ParquetFile(part.path) as file:
             for i in range(file.num_row_groups):
                 frame = cast("pl.DataFrame", pl.from_arrow(file.read_row_group(i, columns=wanted)))
-                yield frame if whole else frame.filter(pl.col("ts_ns").is_between(first, last, closed="left"))
+                if not whole:
+                    frame = frame.filter(pl.col("ts_ns").is_between(first, last, closed="left"))
+                yield frame if columns is None else frame.select(columns)
     except (OSError, ValueError) as error:
         raise FormatError(f"{part.path}: is damaged ({error}); import {part.source} again") from error

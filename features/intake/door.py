@@ -104,7 +104,9 @@ class Door:
         self._highest[column] = int(max(before[-1], values[-1]))
         if not wrong.any():
             return None
-        told = [self._told(column, int(v), int(b)) if w else None for v, b, w in zip(values, before, wrong, strict=True)]
+        told = [
+            self._told(column, int(v), int(b)) if w else None for v, b, w in zip(values, before, wrong, strict=True)
+        ]
         return pl.Series(told, dtype=pl.String)
 
     def _repeated(self, frame: pl.DataFrame, column: str, absent: object) -> pl.Series | None:
@@ -173,7 +175,10 @@ def _voided(frame: pl.DataFrame, bad: pl.Series) -> pl.DataFrame:
     nan = pl.lit(float("nan"))
     cells = {"prev_seq": -1, "flags": BREAK, "side": 0, "price": nan, "size": nan}
     marked = frame.with_columns(
-        [pl.when(bad).then(value).otherwise(pl.col(name)).cast(frame[name].dtype).alias(name) for name, value in cells.items()]
+        [
+            pl.when(bad).then(value).otherwise(pl.col(name)).cast(frame[name].dtype).alias(name)
+            for name, value in cells.items()
+        ]
         + [pl.when(bad).then(None).otherwise(pl.col(c)).forward_fill().alias(c) for c in ("ts_ns", "local_ns", "seq")]
     )
     return marked.drop_nulls(["ts_ns", "local_ns", "seq"])

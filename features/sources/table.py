@@ -32,7 +32,8 @@ NAMES: dict[str, tuple[str, ...]] = {
         *(f"{stem}{unit}" for stem in ("exch_ts", "exchange_ts", "ts", "time") for unit in UNITS),
         *("ts_ms_utc", "timestamp", "date", "datetime", "time_seconds"),
     ),
-    "local": tuple(f"{stem}{unit}" for stem in ("local_ts", "local", "receive_ts") for unit in UNITS) + ("local_timestamp",),
+    "local": tuple(f"{stem}{unit}" for stem in ("local_ts", "local", "receive_ts") for unit in UNITS)
+    + ("local_timestamp",),
     "seq": ("seq", "trade_id", "tradeid", "id", "update_id"),
     "price": ("price", "px"),
     "size": ("size", "qty", "quantity", "amount", "sz", "volume"),
@@ -80,9 +81,7 @@ def read(path: Path, options: Options) -> Iterator[Item]:
         yield Batch(table, shape(_timed(path, item, frame, names, options)))
 
 
-def _timed(
-    path: Path, raw: pl.DataFrame, frame: pl.DataFrame, names: dict[str, str], options: Options
-) -> pl.DataFrame:
+def _timed(path: Path, raw: pl.DataFrame, frame: pl.DataFrame, names: dict[str, str], options: Options) -> pl.DataFrame:
     local = stamps(path, raw[names["local"]], None) if "local" in names else None
     coarse = "time" in names and names["time"].endswith("_s") and local is not None
     if "time" in names and not coarse:
@@ -138,7 +137,9 @@ def _side(frame: pl.DataFrame) -> pl.Expr:
         asks = pl.col("is_ask").cast(pl.String).str.to_lowercase().replace_strict(WORDS, default=None)
         return 1 - 2 * asks.cast(pl.Int8)
     if "side" in frame.columns:
-        return pl.col("side").cast(pl.String).str.to_lowercase().replace_strict(SIDES, default=None, return_dtype=pl.Int8)
+        return (
+            pl.col("side").cast(pl.String).str.to_lowercase().replace_strict(SIDES, default=None, return_dtype=pl.Int8)
+        )
     return pl.lit(0, dtype=pl.Int8)
 
 
@@ -153,7 +154,9 @@ def _trades(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _orders(frame: pl.DataFrame) -> pl.DataFrame:
-    action = pl.col("action").cast(pl.String).str.to_lowercase().replace_strict(ACTIONS, default=None, return_dtype=pl.Int8)
+    action = (
+        pl.col("action").cast(pl.String).str.to_lowercase().replace_strict(ACTIONS, default=None, return_dtype=pl.Int8)
+    )
     return _floats(frame.drop("seq", strict=False), ["price", "size"]).with_columns(action=action, side=_side(frame))
 
 

@@ -42,7 +42,9 @@ def read(path: Path, options: Options) -> Iterator[Item]:
     header = header_of(path)
     missing = [name for name in BASE if name not in header]
     if missing:
-        raise SchemaError(f"{path}: no column {', '.join(missing)}: not a Tardis dataset; found {', '.join(header[:8])}")
+        raise SchemaError(
+            f"{path}: no column {', '.join(missing)}: not a Tardis dataset; found {', '.join(header[:8])}"
+        )
     dataset, parse = _dataset(path, header, options)
     wanted = {name: dtype for name, dtype in (BASE | dataset).items() if name in header}
     parser = parse(path, header)
@@ -101,7 +103,8 @@ def _deltas(path: Path, header: list[str]) -> Parser:
             inside, local_ns = last.get(str(symbol), (False, 0))
             snapshot = pl.col("is_snapshot")
             starts = snapshot & ~(
-                snapshot.shift(1, fill_value=inside) & (pl.col("local_ns") == pl.col("local_ns").shift(1, fill_value=local_ns))
+                snapshot.shift(1, fill_value=inside)
+                & (pl.col("local_ns") == pl.col("local_ns").shift(1, fill_value=local_ns))
             )
             flags = snapshot.cast(pl.UInt8) * SNAPSHOT + starts.cast(pl.UInt8) * RESET
             yield Batch(BOOK_DELTAS, rows.with_columns(_side(), flags=flags, size=pl.col("amount")))

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.bars import bar_length_s, to_bars
 from features.errors import (
     DataError,
     FormatError,
@@ -16,7 +17,6 @@ from features.errors import (
     ShortHistoryError,
     TimeOrderError,
 )
-from features.bars import bar_length_s, to_bars
 from features.sources import barfile, sample
 
 

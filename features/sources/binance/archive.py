@@ -165,8 +165,16 @@ def _liquidations(frame: pl.DataFrame) -> pl.DataFrame:
 Layout = tuple[Dtypes, Table, Callable[[pl.DataFrame], pl.DataFrame]]
 TIME: Dtypes = {"time": pl.Int64}
 LAYOUTS: dict[str, Layout] = {
-    "agg_id": ({"agg_id": pl.Int64, **_numbers("price", "size"), **TIME, "is_buyer_maker": pl.Boolean}, AGG_TRADES, _trades),
-    "is_buyer_maker": ({"id": pl.Int64, **_numbers("price", "size"), **TIME, "is_buyer_maker": pl.Boolean}, TRADES, _trades),
+    "agg_id": (
+        {"agg_id": pl.Int64, **_numbers("price", "size"), **TIME, "is_buyer_maker": pl.Boolean},
+        AGG_TRADES,
+        _trades,
+    ),
+    "is_buyer_maker": (
+        {"id": pl.Int64, **_numbers("price", "size"), **TIME, "is_buyer_maker": pl.Boolean},
+        TRADES,
+        _trades,
+    ),
     "best_bid_price": (
         {"update_id": pl.Int64, **_numbers(*QUOTE_COLUMNS[1:5]), **TIME},
         book_snapshots(1),

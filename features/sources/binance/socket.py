@@ -8,9 +8,9 @@ from typing import Any
 
 from features.intake.batch import Item, Note, Options, Rows
 from features.intake.capture import Message, collect
+from features.intake.units import UNITS_NS, unit_ns
 from features.schema import AGG_TRADES, FUNDING, TRADES, bars
 from features.sources.binance.placing import Event, Placer, emit
-from features.intake.units import UNITS_NS, unit_ns
 
 MS_NS = UNITS_NS["ms"]
 INTERVALS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -102,7 +102,16 @@ class _Parser:
         if partial:
             symbol = stream.partition("@")[0].upper()
             seq = data["lastUpdateId"]
-            rows.book(message.row, symbol, _or_local(ts_ns, message), message.local_ns, bids, asks, seq=seq, depth=int(partial[1]))
+            rows.book(
+                message.row,
+                symbol,
+                _or_local(ts_ns, message),
+                message.local_ns,
+                bids,
+                asks,
+                seq=seq,
+                depth=int(partial[1]),
+            )
             return
         event = Event(message.row, ts_ns, message.local_ns, data["lastUpdateId"], -1, bids, asks, snapshot=True)
         symbol = self._owner(message, stream)
