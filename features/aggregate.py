@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
-from numba import njit
 from numpy.typing import NDArray
 
 from features.clock import NS_PER_S
+from features.compiled import compiled
 from features.errors import SettingError
 from features.ladder import Floats, Ints
 from features.schema import bars
@@ -17,7 +17,7 @@ OPEN, HIGH, LOW, CLOSE, VOLUME, QUOTE, COUNT, BOUGHT = range(8)
 FIELDS = ("open", "high", "low", "close", "volume", "quote_volume", "trades", "buy_volume")
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def fold(
     ts_ns: Ints, price: Floats, size: Floats, side: NDArray[np.int8], bar_ns: int, end_ns: int, bar: Floats,
     out_ns: Ints, out: Floats,
@@ -76,8 +76,8 @@ class BarBuilder:
         room = 2 + (int(ts_ns.max() - ts_ns.min()) // bar_ns if len(ts_ns) else 0)
         room = min(room, len(ts_ns) + 1)
         out_ns, out = np.empty(room, dtype=np.int64), np.empty((room, len(FIELDS)))
-        columns = [frame[name].to_numpy() for name in ("price", "size", "side")]
-        written, self._end_ns = fold(ts_ns, *columns, bar_ns, self._end_ns, self._bar, out_ns, out)
+        price, size, side = (frame[name].to_numpy() for name in ("price", "size", "side"))
+        written, self._end_ns = fold(ts_ns, price, size, side, bar_ns, self._end_ns, self._bar, out_ns, out)
         return out_ns[:written], out[:written]
 
     def finish(self) -> tuple[Ints, Floats]:

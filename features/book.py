@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from features import ladder, orders
+from features import ladder
 from features.clock import NS_PER_S
 from features.errors import SettingError
 from features.ladder import Floats, Ints
+from features.orders import new_orders, replay_l3
 from features.schema import book_snapshots
 
 ROOM = 4_096
@@ -74,16 +75,23 @@ class BookBuilder:
         self._keys, self._sizes = np.empty((2, ROOM)), np.empty((2, ROOM))
         self._ages, self._members = np.zeros((2, ROOM), dtype=np.int64), np.zeros((2, ROOM), dtype=np.int64)
         self._counts = np.zeros(2, dtype=np.int64)
-        self._orders = (*orders.new_orders(), 0)
+        self._orders = (*new_orders(), 0)
 
     @property
     def stats(self) -> BookStats:
         """Counts so far."""
-        counts = [int(n) for n in self._state[ladder.EVENTS : ladder.CROSSED_NS]]
+        counts = [int(n) for n in self._state]
         return BookStats(
-            *counts,
-            crossed_s=float(self._state[ladder.CROSSED_NS]) / NS_PER_S,
-            synced_s=float(self._state[ladder.SYNCED_NS]) / NS_PER_S,
+            events=counts[ladder.EVENTS],
+            messages=counts[ladder.MESSAGES],
+            snapshots=counts[ladder.SNAPSHOTS],
+            gaps=counts[ladder.GAPS],
+            void_rows=counts[ladder.VOID_ROWS],
+            stale_rows=counts[ladder.STALE_ROWS],
+            dropped_levels=counts[ladder.DROPPED],
+            unknown_orders=counts[ladder.UNKNOWN],
+            crossed_s=counts[ladder.CROSSED_NS] / NS_PER_S,
+            synced_s=counts[ladder.SYNCED_NS] / NS_PER_S,
         )
 
     @property
@@ -103,11 +111,12 @@ class BookBuilder:
         -------
         (n,) instants and (n, 4 * depth) books: price and size of each level, bids first, best first.
         """
-        columns = [frame[c].to_numpy() for c in (self.clock, "seq", "prev_seq", "flags", "side", "price", "size")]
-        out_ns, out = self._room(columns[0], at_ns)
+        ts_ns, seq, prev_seq = (frame[c].to_numpy() for c in (self.clock, "seq", "prev_seq"))
+        flags, side, price, size = (frame[c].to_numpy() for c in ("flags", "side", "price", "size"))
+        out_ns, out = self._room(ts_ns, at_ns)
         written, self._keys, self._sizes, self._ages = ladder.replay_l2(
-            *columns, at_ns, self.every, self.depth, self._grace_ns, self._state, self._keys, self._sizes,
-            self._ages, self._counts, out_ns, out,
+            ts_ns, seq, prev_seq, flags, side, price, size, at_ns, self.every, self.depth, self._grace_ns,
+            self._state, self._keys, self._sizes, self._ages, self._counts, out_ns, out,
         )  # fmt: skip
         return out_ns[:written], out[:written]
 
@@ -116,13 +125,15 @@ class BookBuilder:
 
         The book starts empty: it is whole once the orders that rested before the first event are gone.
         """
-        columns = [frame[c].to_numpy() for c in (self.clock, "order_id", "action", "side", "price", "size")]
-        out_ns, out = self._room(columns[0], at_ns)
-        written, self._keys, self._sizes, self._ages, self._members, *table = orders.replay_l3(
-            *columns, at_ns, self.every, self.depth, self._grace_ns, self._state, self._keys, self._sizes,
-            self._ages, self._members, self._counts, *self._orders, out_ns, out,
+        ts_ns, order_id, action = (frame[c].to_numpy() for c in (self.clock, "order_id", "action"))
+        side, price, size = (frame[c].to_numpy() for c in ("side", "price", "size"))
+        out_ns, out = self._room(ts_ns, at_ns)
+        ids, resting, alive = self._orders
+        written, self._keys, self._sizes, self._ages, self._members, ids, resting, alive = replay_l3(
+            ts_ns, order_id, action, side, price, size, at_ns, self.every, self.depth, self._grace_ns,
+            self._state, self._keys, self._sizes, self._ages, self._members, self._counts, ids, resting, alive,
+            out_ns, out,
         )  # fmt: skip
-        ids, resting, alive = table
         self._orders = (ids, resting, alive)
         return out_ns[:written], out[:written]
 
@@ -130,8 +141,8 @@ class BookBuilder:
         """The books at the instants that are left: the last book at the last event's time, void after it."""
         out = np.full((len(at_ns), 4 * self.depth), np.nan)
         synced = self._state[ladder.SYNCED] or self._orders[2] > 0
-        for row in out[at_ns <= self.clock_ns]:
-            ladder.emit(row, self.depth, self._keys, self._sizes, self._ages, self._counts, int(synced))
+        for i in np.flatnonzero(at_ns <= self.clock_ns):
+            ladder.emit(out[i], self.depth, self._keys, self._sizes, self._ages, self._counts, int(synced))
         return at_ns, out
 
     @property

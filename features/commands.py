@@ -48,7 +48,7 @@ class Stamp(StrEnum):
 
 @app.command(
     name="import",
-    epilog="Examples:  [bold]margincast data import tardis binance_trades_2024-01-01_BTCUSDT.csv.gz --store data[/]   |   "
+    epilog="Examples:  [bold]margincast data import tardis binance_trades_2024-01-01_BTCUSDT.csv.gz[/]   |   "
     "[bold]margincast data import binance BTCUSDT-1m-2024-01.zip --venue binance-spot[/]   |   "
     "[bold]margincast data import bars mine.csv --venue mine --symbol ETHUSD --stamp close[/]",
 )
@@ -81,20 +81,19 @@ def import_(
 
     options = Options(symbol=symbol, unit=unit, stamp=stamp, bar_s=bar_s)
     request = Request(source=source, venue=venue, options=options, on_error=on_error.value)
-    failed = []
+    faults: list[DataError] = []
     for path in files:
-        with _counting(path.name) as count:
-            try:
+        try:
+            with _counting(path.name) as count:
                 report = import_file(path, store, request, count)
-            except DataError as error:
-                failed.append(error)
-                report = None
-        if report is not None:
+        except DataError as error:
+            faults.append(error)
+        else:
             _tell_import(report)
-    if failed:
-        for error in failed[:-1]:
-            Console(stderr=True).print(f"[red]error:[/] {error}", soft_wrap=True, highlight=False)
-        raise failed[-1]
+    for fault in faults[:-1]:
+        Console(stderr=True).print(f"[red]error:[/] {fault}", soft_wrap=True, highlight=False)
+    if faults:
+        raise faults[-1]
 
 
 @app.command(epilog="Example:  [bold]margincast data sources[/]")
@@ -202,7 +201,7 @@ def fetch(
 
 
 @app.command(
-    epilog="Example:  [bold]margincast data book --venue okx --symbol BTC-USDT --every 1 --depth 25 --out books.parquet[/]"
+    epilog="Example:  [bold]margincast data book --venue okx --symbol BTC-USDT --every 1 --out books.parquet[/]"
 )
 def book(
     symbol: Annotated[str, typer.Option(help="Instrument.")],

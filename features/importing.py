@@ -12,7 +12,7 @@ from typing import Any, Literal
 import polars as pl
 
 from features.bars import bar_length_s
-from features.errors import FormatError, RowError, SchemaError, SequenceError, UnknownInstrumentError
+from features.errors import FormatError, RowError, SchemaError, SequenceError, UnknownInstrumentError, lookup
 from features.files import code_hash, sha256_of, sha256_of_file, write_json
 from features.intake.batch import Batch, Note, Options, Rejected
 from features.intake.door import Door
@@ -71,7 +71,7 @@ class Request:
 
     source: str
     venue: str | None = None
-    options: Options = Options()
+    options: Options = field(default_factory=Options)
     on_error: OnError = "strict"
 
 
@@ -87,7 +87,7 @@ def import_file(path: Path, store: Path, request: Request, progress: Callable[[i
         Naming the file, the row and the remedy; nothing of the file is in the store then.
     """
     require_file(path)
-    source = _source(request)
+    source = lookup(SOURCES, request.source, "source")
     sha256 = sha256_of_file(path)
     ledger = store / "imports" / f"{sha256_of([sha256, _asked(request)])[:16]}.json"
     code = code_hash(*CODE)
@@ -101,12 +101,6 @@ def import_file(path: Path, store: Path, request: Request, progress: Callable[[i
         work.discard()
     write_json(ledger, {"code": code, "report": asdict(report), "sha256": sha256})
     return report
-
-
-def _source(request: Request) -> Source:
-    from features.errors import lookup
-
-    return lookup(SOURCES, request.source, "source")
 
 
 def _asked(request: Request) -> dict[str, Any]:

@@ -6,10 +6,12 @@ and any range of prices fits; the arrays grow when they are full. :mod:`features
 the same in plain Python.
 """
 
+from typing import Any
+
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from features.compiled import compiled
 from features.schema import BREAK, RESET
 
 Floats = NDArray[np.float64]
@@ -20,7 +22,6 @@ REACHED, SYNCED, CLOCK, CROSSED_SINCE, ORDINAL, APPLIES, MESSAGE, STAMP = range(
 EVENTS, MESSAGES, SNAPSHOTS, GAPS, VOID_ROWS, STALE_ROWS, DROPPED, UNKNOWN, CROSSED_NS, SYNCED_NS = range(8, 18)
 STATE_SIZE = 18
 NEVER = -1
-jit = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
 
 
 def new_state(*, cold: bool) -> Ints:
@@ -32,7 +33,7 @@ def new_state(*, cold: bool) -> Ints:
     return state
 
 
-@jit
+@compiled
 def slot(keys: Floats, n: int, key: float) -> int:
     """Number of levels whose key is at most ``key``: near the touch by steps, deeper by halving."""
     low = max(n - 8, 0)
@@ -50,7 +51,7 @@ def slot(keys: Floats, n: int, key: float) -> int:
     return low
 
 
-@jit
+@compiled
 def put(keys: Floats, sizes: Floats, ages: Ints, n: int, key: float, size: float, age: int) -> int:
     """Set the size of a level, insert it, or remove it at size 0; answers the new number of levels."""
     i = slot(keys, n, key)
@@ -69,15 +70,15 @@ def put(keys: Floats, sizes: Floats, ages: Ints, n: int, key: float, size: float
     return n + 1
 
 
-@jit
-def grown(values, rows):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201 - for arrays of floats and of ints
+@compiled
+def grown(values: Any) -> Any:  # noqa: ANN401 - arrays of floats and of ints
     """Twice the room."""
-    wider = np.empty((rows, 2 * values.shape[1]), dtype=values.dtype)
+    wider = np.empty((values.shape[0], 2 * values.shape[1]), dtype=values.dtype)
     wider[:, : values.shape[1]] = values
     return wider
 
 
-@jit
+@compiled
 def uncrossed(keys: Floats, ages: Ints, bids: int, asks: int) -> tuple[int, int]:
     """Numbers of levels a side after the older of two crossed touches is dropped, until they no longer cross."""
     while bids > 0 and asks > 0 and keys[0, bids - 1] >= -keys[1, asks - 1]:
@@ -88,7 +89,7 @@ def uncrossed(keys: Floats, ages: Ints, bids: int, asks: int) -> tuple[int, int]
     return bids, asks
 
 
-@jit
+@compiled
 def emit(row: Floats, depth: int, keys: Floats, sizes: Floats, ages: Ints, counts: Ints, synced: int) -> None:
     """Write the best ``depth`` levels a side: price, size, price, size, ..., bids first; NaN where there is none."""
     row[:] = np.nan
@@ -101,7 +102,7 @@ def emit(row: Floats, depth: int, keys: Floats, sizes: Floats, ages: Ints, count
         row[2 * (depth + i)], row[2 * (depth + i) + 1] = -keys[1, asks - 1 - i], sizes[1, asks - 1 - i]
 
 
-@jit
+@compiled
 def crossing_is_old(state: Ints, keys: Floats, counts: Ints, ts_ns: int, grace_ns: int) -> bool:
     """Follow how long the book has been crossed, between messages; true when that exceeds the grace time."""
     crossed = counts[0] > 0 and counts[1] > 0 and keys[0, counts[0] - 1] >= -keys[1, counts[1] - 1]
@@ -114,7 +115,7 @@ def crossing_is_old(state: Ints, keys: Floats, counts: Ints, ts_ns: int, grace_n
     return bool(ts_ns - state[CROSSED_SINCE] > grace_ns)
 
 
-@jit
+@compiled
 def starts_message(state: Ints, ts_ns: int, seq: int, flags: int) -> bool:
     """Whether a row begins a message: rows of one number, or without numbers of one time, belong together."""
     if flags & (RESET | BREAK) or seq != state[MESSAGE]:
@@ -122,7 +123,7 @@ def starts_message(state: Ints, ts_ns: int, seq: int, flags: int) -> bool:
     return seq < 0 and ts_ns != state[STAMP]
 
 
-@jit
+@compiled
 def opens_message(state: Ints, counts: Ints, seq: int, prev_seq: int, flags: int) -> bool:
     """Decide at a message's first row whether the book may take it: the venue's numbering must go on."""
     state[MESSAGES] += 1
@@ -150,7 +151,7 @@ def opens_message(state: Ints, counts: Ints, seq: int, prev_seq: int, flags: int
     return True
 
 
-@jit
+@compiled
 def replay_l2(  # noqa: C901 - one loop, read top to bottom
     ts_ns: Ints,
     seq: Ints,
@@ -209,7 +210,7 @@ def replay_l2(  # noqa: C901 - one loop, read top to bottom
             continue
         s = 0 if side[i] > 0 else 1
         if counts[s] == keys.shape[1]:
-            keys, sizes, ages = grown(keys, 2), grown(sizes, 2), grown(ages, 2)
+            keys, sizes, ages = grown(keys), grown(sizes), grown(ages)
         state[ORDINAL] += 1
         key = price[i] if s == 0 else -price[i]
         counts[s] = put(keys[s], sizes[s], ages[s], counts[s], key, size[i], state[ORDINAL])

@@ -6,6 +6,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from features.compiled import compiled
 from features.ladder import (
     CLOCK,
     DROPPED,
@@ -20,7 +21,6 @@ from features.ladder import (
     crossing_is_old,
     emit,
     grown,
-    jit,
     slot,
     uncrossed,
 )
@@ -36,14 +36,14 @@ def new_orders(room: int = 1 << 16) -> tuple[Ints, Floats]:
     return np.full(room, EMPTY, dtype=np.int64), np.zeros((room, 3))
 
 
-@jit
+@compiled
 def home(order_id: int, room: int) -> int:
     """The slot where an order would like to be (``room`` is a power of two)."""
     mixed = order_id * -7046029254386353131  # 2^64 / golden ratio, as a signed number
     return (mixed ^ (mixed >> 29)) & (room - 1)
 
 
-@jit
+@compiled
 def find(ids: Ints, order_id: int) -> int:
     """The slot of an order, or of the free place where it belongs."""
     room = len(ids)
@@ -53,7 +53,7 @@ def find(ids: Ints, order_id: int) -> int:
     return i
 
 
-@jit
+@compiled
 def remove(ids: Ints, orders: Floats, i: int) -> None:
     """Free a slot and move back what stood behind it only because it was taken."""
     room = len(ids)
@@ -70,7 +70,7 @@ def remove(ids: Ints, orders: Floats, i: int) -> None:
             i = j
 
 
-@jit
+@compiled
 def rehashed(ids: Ints, orders: Floats) -> tuple[Ints, Floats]:
     """The same orders with twice the room."""
     wider, moved = np.full(2 * len(ids), EMPTY, dtype=np.int64), np.zeros((2 * len(ids), 3))
@@ -81,7 +81,7 @@ def rehashed(ids: Ints, orders: Floats) -> tuple[Ints, Floats]:
     return wider, moved
 
 
-@jit
+@compiled
 def move(
     keys: Floats, sizes: Floats, ages: Ints, members: Ints, n: int, key: float, by: float, heads: int, age: int
 ) -> int:
@@ -101,7 +101,7 @@ def move(
     return n + 1
 
 
-@jit
+@compiled
 def drop_level(ids: Ints, orders: Floats, side: float, price: float) -> None:
     """Forget every order of a level; rare, so it may look at them all."""
     i = 0
@@ -112,7 +112,7 @@ def drop_level(ids: Ints, orders: Floats, side: float, price: float) -> None:
             i += 1
 
 
-@jit
+@compiled
 def repair(state: Ints, keys: Floats, ages: Ints, counts: Ints, ids: Ints, orders: Floats, alive: int) -> int:
     """Drop the older of two crossed touches with its orders; answers the number of orders left."""
     bids, asks = uncrossed(keys, ages, counts[0], counts[1])
@@ -127,7 +127,7 @@ def repair(state: Ints, keys: Floats, ages: Ints, counts: Ints, ids: Ints, order
     return alive
 
 
-@jit
+@compiled
 def replay_l3(  # noqa: C901 - one loop, read top to bottom
     ts_ns: Ints,
     order_id: Ints,
@@ -183,7 +183,7 @@ def replay_l3(  # noqa: C901 - one loop, read top to bottom
         if 2 * alive >= len(ids):
             ids, orders = rehashed(ids, orders)
         if max(counts[0], counts[1]) + 1 >= keys.shape[1]:
-            keys, sizes, ages, members = grown(keys, 2), grown(sizes, 2), grown(ages, 2), grown(members, 2)
+            keys, sizes, ages, members = grown(keys), grown(sizes), grown(ages), grown(members)
         at = find(ids, order_id[i])
         known = ids[at] != EMPTY
         state[ORDINAL] += 1

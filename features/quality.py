@@ -59,7 +59,7 @@ class Quality:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing was found that makes a number wrong; gaps and stale stretches are the market's or the feed's."""
+        """Whether nothing was found that makes a number wrong; gaps and stale stretches may be the market's."""
         return not (self.fault or self.duplicates or self.breaks or self.crossed_share > 0.01 or self.void_share > 0)
 
 

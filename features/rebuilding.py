@@ -30,7 +30,8 @@ def find_stream(tape: Tape, venue: str | None, symbol: str, kinds: tuple[str, ..
     if not found:
         known = sorted({f"{s.venue}/{s.symbol}" for s in tape.streams() if s.kind in kinds})
         raise UnknownInstrumentError(
-            f"{tape.root} holds no {' or '.join(kinds)} of {symbol}; it has them of {', '.join(known[:20]) or 'nothing'}"
+            f"{tape.root} holds no {' or '.join(kinds)} of {symbol}; "
+            f"it has them of {', '.join(known[:20]) or 'nothing'}"
         )
     first = [s for s in found if s.kind == found[0].kind]
     if len(first) > 1:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import polars as pl
 
 from features.clock import NS_PER_S
+from features.errors import lookup
 
 FIRST_NS, LAST_NS = 631_152_000 * NS_PER_S, 7_258_118_400 * NS_PER_S  # 1990 and 2200
 BID, ASK = 1, -1
@@ -392,8 +393,6 @@ def table_of(kind: str) -> Table:
     >>> len(table_of("book_snapshots_5").columns), table_of("bars_60s").kind
     (23, 'bars_60s')
     """
-    from features.errors import lookup
-
     name, _, parameter = kind.rpartition("_")
     if name == "book_snapshots" and parameter.isdigit():
         return book_snapshots(int(parameter))

@@ -51,10 +51,8 @@ def _parse(row: int, line: bytes) -> Message | None:
     if frame["way"] in (b"<-", b"<->"):
         return None
     stamp, text = int(frame["s"]), line[frame.end() :]
-    if frame["mark"]:
-        local_ns = stamp * NS_PER_S + int(frame["frac"].ljust(9, b"0")[:9])
-    else:
-        local_ns = stamp * unit_ns(stamp)
+    seconds = stamp * NS_PER_S + int(frame["frac"].ljust(9, b"0")[:9])
+    local_ns = seconds if frame["mark"] else stamp * unit_ns(stamp)
     return Message(row, local_ns, (frame["url"] or b"").decode(), msgspec.json.decode(text))
 
 

@@ -1,6 +1,7 @@
 """The door: every row of a series is checked here, in order, before the store may have it."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -94,7 +95,7 @@ class Door:
         return [*told[:1], "ts_ns"]
 
     def _out_of_order(self, frame: pl.DataFrame, column: str) -> pl.Series | None:
-        """Say for each row whether it stands before one that came earlier, or repeats it where that is no honest row."""
+        """Say for each row whether it stands before one that came earlier, or repeats one that may not repeat."""
         values = frame[column].to_numpy()
         before = self._highest_before(frame, column, values)
         alone = column == "ts_ns" and self._witnesses(frame) == ["ts_ns"]
@@ -132,7 +133,7 @@ class Door:
             return np.maximum.accumulate(np.concatenate(([start], values[:-1])))
         before = np.empty_like(values)
         edges = [0, *np.flatnonzero(fresh).tolist(), len(values)]
-        for first, last in zip(edges[:-1], edges[1:], strict=True):
+        for first, last in pairwise(edges):
             run = np.concatenate(([start], values[first : last - 1]))[: last - first]
             before[first:last] = np.maximum.accumulate(run)
             start = lowest
@@ -172,8 +173,8 @@ class Door:
 
 def _voided(frame: pl.DataFrame, bad: pl.Series) -> pl.DataFrame:
     """The same rows, but where they are bad the book is said to be unknown; their time is that of the row before."""
-    nan = pl.lit(float("nan"))
-    cells = {"prev_seq": -1, "flags": BREAK, "side": 0, "price": nan, "size": nan}
+    nan = float("nan")
+    cells: dict[str, float] = {"prev_seq": -1, "flags": BREAK, "side": 0, "price": nan, "size": nan}
     marked = frame.with_columns(
         [
             pl.when(bad).then(value).otherwise(pl.col(name)).cast(frame[name].dtype).alias(name)
@@ -195,4 +196,5 @@ def _has(frame: pl.DataFrame, flags: int) -> Mask:
     """Rows that carry any of the flags; tables without flags have none."""
     if "flags" not in frame.columns:
         return np.zeros(len(frame), dtype=bool)
-    return (frame["flags"].to_numpy() & flags) != 0
+    carried: Mask = (frame["flags"].to_numpy() & flags) != 0
+    return carried

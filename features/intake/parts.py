@@ -1,6 +1,7 @@
 """Parts of the tape while they are being written: scratch files that a commit puts in their place."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -36,7 +37,8 @@ class PartWriter:
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take rows in; they are on disk after :meth:`close` at the latest."""
-        low, high = frame["ts_ns"].min(), frame["ts_ns"].max()
+        ts_ns = frame["ts_ns"].to_numpy()
+        low, high = int(ts_ns.min()), int(ts_ns.max())
         self.first_ns = low if not self.rows else min(self.first_ns, low)
         self.last_ns = max(self.last_ns, high)
         self.rows += len(frame)
@@ -114,9 +116,9 @@ class StreamWriter:
         named = day_of if self.door.table.partition == "day" else month_of
         clock = pl.max_horizontal(pl.col("ts_ns").cum_max(), pl.lit(self._clock_ns))
         days = frame.select(clock // DAY_NS).to_series()
-        self._clock_ns = max(self._clock_ns, int(frame["ts_ns"].max() or 0))
+        self._clock_ns = max(self._clock_ns, int(frame["ts_ns"].to_numpy().max()))
         edges = [0, *(days.diff() > 0).arg_true().to_list(), len(frame)]
-        return [(named(days[i] * DAY_NS), frame.slice(i, k - i)) for i, k in zip(edges[:-1], edges[1:], strict=True)]
+        return [(named(days[i] * DAY_NS), frame.slice(i, k - i)) for i, k in pairwise(edges)]
 
     def _without_stored(self, date: str, frame: pl.DataFrame) -> pl.DataFrame:
         """Leave out rows whose key a part of another file already holds."""
@@ -163,8 +165,8 @@ class StreamWriter:
                 if not self._is_ours(entry) and part.first_ns < entry["last_ns"] and entry["first_ns"] < part.last_ns:
                     name = others["sources"].get(entry["source"], {}).get("file", entry["source"][:12])
                     raise OverlapError(
-                        f"{self.stream.folder}: the store already holds rows of the same stretch from {name}, and these "
-                        "carry no number to tell them apart; import one of the two, or name another --venue or --store"
+                        f"{self.stream.folder}: the store already holds rows of the same stretch from {name}, and "
+                        "these carry no number to tell them apart; import one of the two, or name another --venue"
                     )
 
     def commit(self, file: str) -> None:

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import pyarrow as pa
 from isal import igzip, isal_zlib
@@ -16,7 +16,10 @@ from isal import igzip, isal_zlib
 from features.errors import FormatError, MissingFileError
 
 BLOCK_BYTES = 8 << 20
-FAULTS = (EOFError, OSError, lzma.LZMAError, zipfile.BadZipFile, zlib.error, isal_zlib.error, pa.ArrowInvalid)
+FAULTS: tuple[type[Exception], ...] = (
+    *(EOFError, OSError, lzma.LZMAError, zipfile.BadZipFile, zlib.error),
+    *(cast("type[Exception]", isal_zlib.error), pa.ArrowInvalid),
+)
 
 
 def _zip_member(path: Path) -> IO[bytes]:
@@ -27,12 +30,20 @@ def _zip_member(path: Path) -> IO[bytes]:
     return archive.open(names[0])
 
 
+def _xz(path: Path) -> IO[bytes]:
+    return lzma.open(path, "rb")
+
+
+def _bzip2(path: Path) -> IO[bytes]:
+    return bz2.open(path, "rb")
+
+
 OPENERS: dict[bytes, Callable[[Path], IO[bytes]]] = {
-    b"\x1f\x8b": lambda path: igzip.open(path, "rb"),
+    b"\x1f\x8b": lambda path: cast("IO[bytes]", igzip.open(path, "rb")),  # type: ignore[no-untyped-call]
     b"PK\x03\x04": _zip_member,
     b"PK\x05\x06": _zip_member,
-    b"\xfd7zXZ\x00": lambda path: lzma.open(path, "rb"),
-    b"BZh": lambda path: bz2.open(path, "rb"),
+    b"\xfd7zXZ\x00": _xz,
+    b"BZh": _bzip2,
     b"\x28\xb5\x2f\xfd": lambda path: pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"),
 }
 

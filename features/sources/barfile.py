@@ -123,7 +123,7 @@ def _timed(
     clock = "time" if "time" in names else "close_time"
     ts_ns = stamps(path, frame[clock].alias(names[clock]), options.unit)
     present = [name for name in NUMBERS if name in names]
-    numbers = frame.select("row", ts_ns=ts_ns, *(pl.col(n).cast(pl.Float64, strict=False) for n in present))
+    numbers = frame.select("row", *(pl.col(n).cast(pl.Float64, strict=False) for n in present), ts_ns=ts_ns)
     faults = []
     for name, column in (("ts_ns", clock), *((n, n) for n in present)):
         wrong = numbers[name].is_null() & frame[column].is_not_null()

@@ -32,8 +32,10 @@ NAMES: dict[str, tuple[str, ...]] = {
         *(f"{stem}{unit}" for stem in ("exch_ts", "exchange_ts", "ts", "time") for unit in UNITS),
         *("ts_ms_utc", "timestamp", "date", "datetime", "time_seconds"),
     ),
-    "local": tuple(f"{stem}{unit}" for stem in ("local_ts", "local", "receive_ts") for unit in UNITS)
-    + ("local_timestamp",),
+    "local": (
+        *(f"{stem}{unit}" for stem in ("local_ts", "local", "receive_ts") for unit in UNITS),
+        "local_timestamp",
+    ),
     "seq": ("seq", "trade_id", "tradeid", "id", "update_id"),
     "price": ("price", "px"),
     "size": ("size", "qty", "quantity", "amount", "sz", "volume"),

@@ -45,7 +45,7 @@ def read(path: Path, options: Options) -> Iterator[Item]:
         raise SchemaError(
             f"{path}: no column {', '.join(missing)}: not a Tardis dataset; found {', '.join(header[:8])}"
         )
-    dataset, parse = _dataset(path, header, options)
+    dataset, parse = _dataset(path, header)
     wanted = {name: dtype for name, dtype in (BASE | dataset).items() if name in header}
     parser = parse(path, header)
     scale = UNITS_NS[options.unit] if options.unit else 0
@@ -124,14 +124,14 @@ def _snapshots(path: Path, header: list[str]) -> Parser:
     }
     nan = [pl.col(name).fill_null(float("nan")) for name in names]
     table = book_snapshots(depth)
-    return lambda frame, scale: iter([Batch(table, frame.with_columns(nan).rename(names))])
+    return lambda frame, _: iter([Batch(table, frame.with_columns(nan).rename(names))])
 
 
 def _quotes(path: Path, header: list[str]) -> Parser:
     del path, header
     names = {"bid_price": "bid_px_0", "bid_amount": "bid_sz_0", "ask_price": "ask_px_0", "ask_amount": "ask_sz_0"}
     nan = [pl.col(name).fill_null(float("nan")) for name in names]
-    return lambda frame, scale: iter([Batch(book_snapshots(1), frame.with_columns(nan).rename(names))])
+    return lambda frame, _: iter([Batch(book_snapshots(1), frame.with_columns(nan).rename(names))])
 
 
 def _ticker(path: Path, header: list[str]) -> Parser:
@@ -201,7 +201,7 @@ DATASETS: dict[str, tuple[Dtypes, Callable[[Path, list[str]], Parser]]] = {
 }
 
 
-def _dataset(path: Path, header: list[str], options: Options) -> tuple[Dtypes, Callable[[Path, list[str]], Parser]]:
+def _dataset(path: Path, header: list[str]) -> tuple[Dtypes, Callable[[Path, list[str]], Parser]]:
     """Tell the dataset by a column that only it has."""
     if "asks[0].price" in header:
         return _numbers(*(name for name in header if name.startswith(("asks[", "bids[")))), _snapshots

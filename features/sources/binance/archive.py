@@ -1,4 +1,7 @@
-"""Files of Binance's public archive: spot ones have no header, futures ones have; times in ms, since 2025 on spot in µs."""
+"""Files of Binance's public archive.
+
+Spot files have no header, futures files have; times are in ms, since 2025 on spot in µs.
+"""
 
 import re
 from collections.abc import Callable, Iterator

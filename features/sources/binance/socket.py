@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from features.intake.batch import Item, Note, Options, Rows
+from features.intake.batch import Item, Level, Note, Options, Rows
 from features.intake.capture import Message, collect
 from features.intake.units import UNITS_NS, unit_ns
 from features.schema import AGG_TRADES, FUNDING, TRADES, bars
@@ -53,16 +53,19 @@ class _Parser:
             self._change(rows, message, data)
         elif "symbols" in data:
             self.lists += 1
-        elif data.get("X", "MARKET") != "MARKET":
+        else:
+            self._event(rows, message, data)
+
+    def _event(self, rows: Rows, message: Message, data: Data) -> None:
+        """Everything but books; a quote of spot carries no name of its event."""
+        name = data.get("e") or ("bookTicker" if {"b", "a", "s", "u"} <= data.keys() else "")
+        if name not in EVENTS:
+            return
+        if data.get("X", "MARKET") != "MARKET":
             self.off_book += 1
-        elif "e" in data:
-            parse = EVENTS.get(data["e"])
-            if parse is not None:
-                self._see(rows, _symbol(data))
-                parse(rows, message, data)
-        elif {"b", "a", "s", "u"} <= data.keys():
-            self._see(rows, data["s"])
-            _quote(rows, message, data)
+            return
+        self._see(rows, str(data["o"]["s"] if name == "forceOrder" else data["s"]))
+        EVENTS[name](rows, message, data)
 
     def finish(self, rows: Rows) -> None:
         """Add what is still held back."""
@@ -91,14 +94,14 @@ class _Parser:
     def _change(self, rows: Rows, message: Message, data: Data) -> None:
         self._see(rows, data["s"])
         prev_seq = data["pu"] if "pu" in data else data["U"] - 1
-        ts_ns = data.get("T", data["E"]) * MS_NS
+        ts_ns = int(data.get("T") or data["E"]) * MS_NS
         event = Event(message.row, ts_ns, message.local_ns, data["u"], prev_seq, _levels(data["b"]), _levels(data["a"]))
         self._place(rows, data["s"], event)
 
     def _snapshot(self, rows: Rows, message: Message, stream: str, data: Data) -> None:
         bids, asks = _levels(data["bids"]), _levels(data["asks"])
         partial = PARTIAL.search(stream)
-        ts_ns = (data["T"] if "T" in data else data["E"]) * MS_NS if {"T", "E"} & data.keys() else 0
+        ts_ns = int(data.get("T") or data.get("E") or 0) * MS_NS
         if partial:
             symbol = stream.partition("@")[0].upper()
             seq = data["lastUpdateId"]
@@ -114,11 +117,11 @@ class _Parser:
             )
             return
         event = Event(message.row, ts_ns, message.local_ns, data["lastUpdateId"], -1, bids, asks, snapshot=True)
-        symbol = self._owner(message, stream)
-        if symbol is None:
+        owner = self._owner(message, stream)
+        if owner is None:
             self.nameless.append(event)
         else:
-            self._place(rows, symbol, event)
+            self._place(rows, owner, event)
 
     def _owner(self, message: Message, stream: str) -> str | None:
         """Whose book a REST snapshot is: its address or stream tells, or it is the only one here."""
@@ -138,12 +141,8 @@ class _Parser:
         emit(rows, symbol, placer.add(event))
 
 
-def _levels(levels: list[list[Any]]) -> list[list[Any]]:
+def _levels(levels: list[list[Any]]) -> list[Level]:
     return [level[:2] for level in levels]
-
-
-def _symbol(data: Data) -> str:
-    return str(data["o"]["s"] if data["e"] == "forceOrder" else data["s"])
 
 
 def _or_local(ts_ns: int, message: Message) -> int:

@@ -1,0 +1,13 @@
+"""One way to compile a loop: typed as it is written, cached on disk, without Python in it."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from numba import njit
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def compiled(function: F) -> F:
+    """Compile a function at its first call; the machine code is kept beside it for the next process."""
+    return cast("F", njit(cache=True, nogil=True, error_model="numpy")(function))
