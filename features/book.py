@@ -21,7 +21,7 @@ from features.ladder import Floats, Ints
 from features.orders import new_orders, replay_l3
 from features.schema import book_snapshots
 
-ROOM = 4_096
+ROOM = 2_048
 NO_INSTANTS = np.empty(0, dtype=np.int64)
 
 
@@ -114,10 +114,13 @@ class BookBuilder:
         ts_ns, seq, prev_seq = (frame[c].to_numpy() for c in (self.clock, "seq", "prev_seq"))
         flags, side, price, size = (frame[c].to_numpy() for c in ("flags", "side", "price", "size"))
         out_ns, out = self._room(ts_ns, at_ns)
-        written, self._keys, self._sizes, self._ages = ladder.replay_l2(
-            ts_ns, seq, prev_seq, flags, side, price, size, at_ns, self.every, self.depth, self._grace_ns,
-            self._state, self._keys, self._sizes, self._ages, self._counts, out_ns, out,
-        )  # fmt: skip
+        row = written = 0
+        while row < len(ts_ns):
+            row, written = ladder.replay_l2(
+                ts_ns, seq, prev_seq, flags, side, price, size, at_ns, self.every, self.depth, self._grace_ns,
+                self._state, self._keys, self._sizes, self._ages, self._counts, out_ns, out, row, written,
+            )  # fmt: skip
+            self._grow()
         return out_ns[:written], out[:written]
 
     def orders(self, frame: pl.DataFrame, at_ns: Ints = NO_INSTANTS) -> tuple[Ints, Floats]:
@@ -136,6 +139,13 @@ class BookBuilder:
         )  # fmt: skip
         self._orders = (ids, resting, alive)
         return out_ns[:written], out[:written]
+
+    def _grow(self) -> None:
+        """Make room for more levels where a side is full."""
+        if self._counts.max() >= self._keys.shape[1]:
+            self._sizes, self._keys, self._ages, self._members = ladder.roomy(
+                self._sizes, self._counts, self._keys, self._ages, self._members
+            )
 
     def finish(self, at_ns: Ints = NO_INSTANTS) -> tuple[Ints, Floats]:
         """The books at the instants that are left: the last book at the last event's time, void after it."""

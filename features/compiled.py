@@ -11,3 +11,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 def compiled(function: F) -> F:
     """Compile a function at its first call; the machine code is kept beside it for the next process."""
     return cast("F", njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+def inlined(function: F) -> F:
+    """Compile a function into its callers: for a few lines in the hottest loop."""
+    return cast("F", njit(nogil=True, error_model="numpy", inline="always")(function))

@@ -3,6 +3,8 @@
 :mod:`features.book_twin` says the same in plain Python.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +22,6 @@ from features.ladder import (
     Ints,
     crossing_is_old,
     emit,
-    grown,
     slot,
     uncrossed,
 )
@@ -82,6 +83,14 @@ def rehashed(ids: Ints, orders: Floats) -> tuple[Ints, Floats]:
 
 
 @compiled
+def wider(values: Any) -> Any:  # noqa: ANN401 - arrays of floats and of ints
+    """The same levels with twice the room."""
+    more = np.empty((values.shape[0], 2 * values.shape[1]), dtype=values.dtype)
+    more[:, : values.shape[1]] = values
+    return more
+
+
+@compiled
 def move(
     keys: Floats, sizes: Floats, ages: Ints, members: Ints, n: int, key: float, by: float, heads: int, age: int
 ) -> int:
@@ -113,9 +122,9 @@ def drop_level(ids: Ints, orders: Floats, side: float, price: float) -> None:
 
 
 @compiled
-def repair(state: Ints, keys: Floats, ages: Ints, counts: Ints, ids: Ints, orders: Floats, alive: int) -> int:
+def repair(state: Ints, keys: Floats, sizes: Floats, ages: Ints, counts: Ints, ids: Ints, orders: Floats, alive: int) -> int:
     """Drop the older of two crossed touches with its orders; answers the number of orders left."""
-    bids, asks = uncrossed(keys, ages, counts[0], counts[1])
+    bids, asks = uncrossed(keys, sizes, ages, counts[0], counts[1])
     for s, left in ((0, bids), (1, asks)):
         for k in range(left, counts[s]):
             drop_level(ids, orders, 1.0 if s == 0 else -1.0, keys[0, k] if s == 0 else -keys[1, k])
@@ -161,7 +170,7 @@ def replay_l3(  # noqa: C901 - one loop, read top to bottom
         now = ts_ns[i]
         if now != state[STAMP] or every > 0:
             if crossing_is_old(state, keys, counts, now, grace_ns):
-                alive = repair(state, keys, ages, counts, ids, orders, alive)
+                alive = repair(state, keys, sizes, ages, counts, ids, orders, alive)
             while grid < len(at_ns) and at_ns[grid] < now:
                 out_ns[written] = at_ns[grid]
                 emit(out[written], depth, keys, sizes, ages, counts, 1)
@@ -183,7 +192,7 @@ def replay_l3(  # noqa: C901 - one loop, read top to bottom
         if 2 * alive >= len(ids):
             ids, orders = rehashed(ids, orders)
         if max(counts[0], counts[1]) + 1 >= keys.shape[1]:
-            keys, sizes, ages, members = grown(keys), grown(sizes), grown(ages), grown(members)
+            keys, sizes, ages, members = wider(keys), wider(sizes), wider(ages), wider(members)
         at = find(ids, order_id[i])
         known = ids[at] != EMPTY
         state[ORDINAL] += 1

@@ -198,8 +198,8 @@ def test_any_range_of_prices_and_more_levels_than_there_is_room_at_first() -> No
         (3, -1, -1, 0, -1, 2e9, 1.0),
     )
     builder = BookBuilder(depth=6_000)
-    books = pl.concat(rebuild([frame], builder, np.array([3])))
-    values = books.drop("ts_ns", "local_ns", "seq").to_numpy()[0][: 2 * 6_000].reshape(-1, 2)
+    builder.deltas(frame)
+    values = builder.finish(np.array([3]))[1][0][: 2 * 6_000].reshape(-1, 2)
     np.testing.assert_array_equal(values[:, 0], prices[:6_000][::-1])
     np.testing.assert_array_equal(values[:, 1], np.arange(6_000, 0, -1))
 
