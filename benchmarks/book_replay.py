@@ -38,8 +38,8 @@ def first_messages(frame: pl.DataFrame, rows: int) -> tuple[pl.DataFrame, Floats
     return few, ours(frame.head(2 * rows), np.array([last_ns]))
 
 
-def peers(name: str, frame: pl.DataFrame, at_ns: Ints) -> tuple[float, Floats] | None:
-    """Median time and books of a peer, replayed in its own environment; ``None`` if that cannot be had."""
+def peers(name: str, frame: pl.DataFrame, at_ns: Ints) -> tuple[Floats, Floats] | None:
+    """Median time of each way and books of a peer, replayed in its own environment; ``None`` if it cannot be had."""
     python = peer_python(name, PEERS[name])
     if python is None:
         return None
@@ -50,7 +50,7 @@ def peers(name: str, frame: pl.DataFrame, at_ns: Ints) -> tuple[float, Floats] |
         np.savez(given, **columns, at_ns=at_ns, tick=TICK, depth=DEPTH, repeats=REPEATS)
         subprocess.run([python, script, given, result], check=True)
         with np.load(result) as found:
-            return float(np.median(found["times"])), found["books"]
+            return np.median(np.atleast_2d(found["times"]), axis=1), found["books"]
 
 
 def dicts(frame: pl.DataFrame) -> tuple[float, Floats]:
@@ -79,22 +79,26 @@ def main() -> None:
     table = Table(title=f"book replay, {DEPTH} levels, one core, {len(frame):,} changes, median of {REPEATS}")
     for heading in ("", "books", "million changes/s", "margincast / peer"):
         table.add_column(heading, justify="right" if heading else "left")
+    rates: list[float] = []
     for step, step_ns in (("1 s", NS_PER_S), ("100 ms", NS_PER_S // 10)):
         at_ns = grid_ns(int(frame["ts_ns"][0]) + 1, int(frame["ts_ns"][-1]) - 1, step_ns)
         books = ours(frame, at_ns)
         rate = len(frame) / median_s(lambda at_ns=at_ns: ours(frame, at_ns), REPEATS)  # type: ignore[misc]
+        rates.append(rate)
         table.add_row("margincast", f"{len(at_ns):,}, {step}", f"{rate / 1e6:.2f}", "")
         peer = peers("hftbacktest", frame, at_ns)
         if peer is not None:
             np.testing.assert_allclose(peer[1], books, rtol=1e-12)
-            table.add_row("hftbacktest", f"{len(at_ns):,}, {step}", *beside(rate, len(frame) / peer[0]))
+            table.add_row("hftbacktest", f"{len(at_ns):,}, {step}", *beside(rate, len(frame) / float(peer[0][0])))
+    rows = f"0, first {len(few):,}"
     peer = peers("nautilus_trader", few, at_ns[:0])
     if peer is not None:
         np.testing.assert_allclose(peer[1], last, rtol=1e-12)
-        table.add_row("nautilus_trader", f"none, first {len(few):,}", *beside(rate, len(few) / peer[0]))
+        for way, seconds in zip(("apply_delta", "apply_deltas"), peer[0].tolist(), strict=True):
+            table.add_row(f"nautilus_trader {way}", rows, *beside(rates[0], len(few) / seconds))
     took, book = dicts(few)
     np.testing.assert_array_equal(book, last)
-    table.add_row("Python dict", f"none, first {len(few):,}", *beside(rate, len(few) / took))
+    table.add_row("Python dict", rows, *beside(rates[0], len(few) / took))
     Console().print(table)
 
 

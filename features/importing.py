@@ -21,7 +21,7 @@ from features.intake.quarantine import Quarantine
 from features.intake.stream import require_file
 from features.sources import SOURCES, Source
 from features.store import Series, Store
-from features.tape import Stream, clean_name
+from features.tape import Stream, clean_name, read_manifest
 
 OnError = Literal["strict", "quarantine"]
 CODE = ("features.importing", "features.schema", "features.intake", "features.sources")
@@ -115,7 +115,12 @@ def _done_before(ledger: Path, code: str, store: Path) -> ImportReport | None:
         entry = json.loads(ledger.read_text())
         report = entry["report"]
         streams = [StreamReport(**stream) for stream in report["streams"]]
-        if entry["code"] != code or not all(_still_there(store, s.folder, entry["sha256"], s.rows) for s in streams):
+        side_file_gone = report["quarantine"] is not None and not Path(report["quarantine"]).exists()
+        if (
+            entry["code"] != code
+            or side_file_gone
+            or not all(_still_there(store, s.folder, entry["sha256"], s.rows) for s in streams)
+        ):
             return None
     except (KeyError, TypeError, ValueError):
         return None
@@ -126,10 +131,7 @@ def _still_there(store: Path, folder: str, sha256: str, rows: int) -> bool:
     """Whether the parts that a file brought to a stream are all there and whole."""
     if folder.startswith("kind=bars_"):
         return False
-    manifest = (
-        json.loads((store / folder / "manifest.json").read_text()) if (store / folder).exists() else {"files": {}}
-    )
-    parts = {name: e for name, e in manifest["files"].items() if e["source"] == sha256}
+    parts = {name: e for name, e in read_manifest(store / folder)["files"].items() if e["source"] == sha256}
     whole = all(
         (store / folder / n).exists() and sha256_of_file(store / folder / n) == e["sha256"] for n, e in parts.items()
     )
@@ -148,6 +150,9 @@ class _Import:
     seen: int = 0
     notes: list[str] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
+    venues: set[str] = field(default_factory=set)
+    cuts: list[int] = field(default_factory=list)
+    first_fault: str = ""
     writers: dict[Stream, StreamWriter] = field(default_factory=dict)
     bars: dict[tuple[str, str, str], list[pl.DataFrame]] = field(default_factory=dict)
     doors: dict[tuple[str, str, str], Door] = field(default_factory=dict)
@@ -178,6 +183,7 @@ class _Import:
             self.notes.append(item.text)
         elif isinstance(item, Rejected):
             self._reject(item)
+            self.cuts.append(item.row)
         elif len(item.frame):
             self.seen += len(item.frame)
             for (venue, symbol), frame in self._by_name(item):
@@ -187,7 +193,12 @@ class _Import:
         """Rows by venue and symbol, under the names of the store, as far as they are asked for."""
         frame = batch.table.conform(batch.frame)
         names = [c for c in ("venue", "symbol") if c in frame.columns]
-        groups = frame.partition_by(names, as_dict=True, maintain_order=True, include_key=False)
+        nameless = frame.select(pl.any_horizontal(pl.col(names).is_null() | (pl.col(names) == ""))).to_series()
+        for row in frame["row"].filter(nameless):
+            self._reject(Rejected(row, f"the {' or '.join(names)} is missing", ""))
+        groups = frame.filter(~nameless).partition_by(names, as_dict=True, maintain_order=True, include_key=False)
+        if "venue" in frame.columns:
+            self.venues.update(map(clean_name, frame["venue"].unique().drop_nulls()))
         for key, rows in groups.items():
             named = dict(zip(names, map(str, key), strict=True))
             venue = self._venue(named.get("venue"))
@@ -198,16 +209,28 @@ class _Import:
                 yield (venue, clean_name(named["symbol"])), rows
 
     def _venue(self, told: str | None) -> str | None:
-        """The venue's name in the store; ``None`` for rows of another venue than the one that was chosen."""
-        venue = self.request.venue or told or self.source.venue
-        if venue is None:
-            raise SchemaError(f"{self.path}: does not say its venue; add --venue")
-        return clean_name(venue)
+        """The venue's name in the store; ``None`` for rows of another venue than the one that was chosen.
+
+        ``--venue`` chooses among the venues that a file tells, and gives its name to the only one.
+        """
+        asked = self.request.venue
+        if told is None or asked is None:
+            venue = told or asked or self.source.venue
+            if venue is None:
+                raise SchemaError(f"{self.path}: does not say its venue; add --venue")
+            return clean_name(venue)
+        if asked in self.venues:
+            return asked if clean_name(told) == asked else None
+        if len(self.venues) > 1:
+            raise SchemaError(
+                f"{self.path}: holds rows of {', '.join(sorted(self.venues))}; leave --venue away, or choose one of them"
+            )
+        return asked
 
     def _admit(self, batch: Batch, venue: str, symbol: str, frame: pl.DataFrame) -> None:
         key = (venue, symbol, batch.table.kind)
         door = self.doors.setdefault(key, Door(batch.table))
-        good, bad = door.admit(frame)
+        good, bad = door.admit(frame, self.cuts)
         for fault in bad:
             self._reject(fault, f"{symbol}: ")
         if good.is_empty():
@@ -223,6 +246,7 @@ class _Import:
     def _reject(self, fault: Rejected, whose: str = "") -> None:
         if self.quarantine is None:
             raise RowError(f"{self.path}: row {fault.row}: {whose}{fault.reason}; {REMEDY}")
+        self.first_fault = self.first_fault or f"row {fault.row}: {fault.reason}"
         self.quarantine.add(fault)
 
     def _refuse_gaps(self) -> None:
@@ -241,6 +265,8 @@ class _Import:
     def _refuse_nothing(self) -> None:
         if self.writers or self.bars or (self.notes and not self.seen):
             return
+        if self.first_fault:
+            raise FormatError(f"{self.path}: no row of it can be used; the first fault is in {self.first_fault}")
         asked = self.request.options.symbol
         if asked is not None and self.names:
             known = ", ".join(sorted(self.names)[:10])

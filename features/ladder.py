@@ -211,8 +211,7 @@ def replay_l2(  # noqa: C901 - one loop, read top to bottom
     start: int,
     written: int,
 ) -> tuple[int, int]:
-    """Apply a chunk of book rows from row ``start``; write the book at each instant of ``at_ns`` or after each
-    ``every``-th message.
+    """Apply a chunk of book rows from row ``start``; write books at ``at_ns`` or after each ``every``-th message.
 
     Answers the row to go on with, the chunk's length unless a side ran out of room, and the number of books
     written so far.

@@ -122,7 +122,9 @@ def drop_level(ids: Ints, orders: Floats, side: float, price: float) -> None:
 
 
 @compiled
-def repair(state: Ints, keys: Floats, sizes: Floats, ages: Ints, counts: Ints, ids: Ints, orders: Floats, alive: int) -> int:
+def repair(
+    state: Ints, keys: Floats, sizes: Floats, ages: Ints, counts: Ints, ids: Ints, orders: Floats, alive: int
+) -> int:
     """Drop the older of two crossed touches with its orders; answers the number of orders left."""
     bids, asks = uncrossed(keys, sizes, ages, counts[0], counts[1])
     for s, left in ((0, bids), (1, asks)):

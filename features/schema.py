@@ -34,6 +34,13 @@ class Column:
     meaning: str
     absent: Any = None
 
+    def taken_from(self, frame: pl.DataFrame, name: str) -> pl.Expr:
+        """The column as the table wants it; an empty cell of a number or text says nothing, of a count it is a fault."""
+        if name not in frame.columns and self.absent is not None:
+            return pl.lit(self.absent, dtype=self.dtype).alias(name)
+        cells = pl.col(name).cast(self.dtype)
+        return cells.fill_null(self.absent) if isinstance(self.absent, float | str) else cells
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -74,14 +81,7 @@ class Table:
         polars.exceptions.ColumnNotFoundError, polars.exceptions.InvalidOperationError
             If a column is missing or cannot be cast: the reader's fault, not the file's.
         """
-        chosen = [
-            pl.lit(column.absent, dtype=column.dtype).alias(name)
-            if column.absent is not None and name not in frame.columns
-            else pl.col(name).cast(column.dtype)
-            if column.absent is None
-            else pl.col(name).cast(column.dtype).fill_null(column.absent)
-            for name, column in self.columns.items()
-        ]
+        chosen = [column.taken_from(frame, name) for name, column in self.columns.items()]
         return frame.select([pl.col(c) for c in ("venue", "symbol", "row") if c in frame.columns] + chosen)
 
 
@@ -128,6 +128,8 @@ IN_TIME = (
     ),
 )
 
+NUMBERED = Rule("seq", pl.col("seq") < -1, "seq is a running number, or -1")
+
 TRADES = Table(
     kind="trades",
     columns={
@@ -139,7 +141,7 @@ TRADES = Table(
         "size": Column(pl.Float64, "base amount or contracts, as the venue counts"),
     },
     key=("seq", "id"),
-    rules=(*IN_TIME, *_positive("price", "size"), _one_of("side", -1, 0, 1)),
+    rules=(*IN_TIME, NUMBERED, *_positive("price", "size"), _one_of("side", -1, 0, 1)),
     order=("local_ns", "seq"),
 )
 
@@ -161,6 +163,7 @@ BOOK_DELTAS = Table(
     key=("seq", "flags"),
     rules=(
         *IN_TIME,
+        NUMBERED,
         _one_of("side", -1, 0, 1),
         Rule(
             "price", _IS_LEVEL & ~(pl.col("price").is_finite() & (pl.col("price") > 0)), "price is finite and positive"
@@ -189,6 +192,7 @@ ORDER_EVENTS = Table(
     key=(),
     rules=(
         *IN_TIME,
+        NUMBERED,
         _one_of("action", *range(1, 8)),
         _one_of("side", -1, 0, 1),
         Rule(
@@ -224,6 +228,7 @@ def book_snapshots(depth: int) -> Table:
         key=("seq",),
         rules=(
             *IN_TIME,
+            NUMBERED,
             spread,
             *(
                 Rule(name, pl.col(name).is_infinite() | (pl.col(name) < 0), f"{name} is not negative")
@@ -311,7 +316,7 @@ LIQUIDATIONS = Table(
         "size": Column(pl.Float64, "base amount or contracts, as the venue counts"),
     },
     key=("seq", "id"),
-    rules=(*IN_TIME, *_positive("price", "size"), _one_of("side", -1, 0, 1)),
+    rules=(*IN_TIME, NUMBERED, *_positive("price", "size"), _one_of("side", -1, 0, 1)),
     order=("local_ns", "seq"),
 )
 

@@ -84,7 +84,6 @@ class Rows:
     count: int = 0
     _columns: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
     _tables: dict[str, Table] = field(default_factory=dict)
-    _books: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def add(self, table: Table, row: int, symbol: str, **values: Any) -> None:  # noqa: ANN401 - a cell of any dtype
         """Add one row; the values of one table always carry the same names."""
@@ -168,7 +167,6 @@ class Rows:
         """
         levels = [(1, p, s) for p, s in bids] + [(-1, p, s) for p, s in asks] or [(0, float("nan"), float("nan"))]
         n = len(levels)
-        self._books[symbol] = (ts_ns, local_ns, seq)
         sides = [side for side, _, _ in levels]
         prices, sizes = [float(p) for _, p, _ in levels], [float(s) for _, _, s in levels]
         flags = [SNAPSHOT | RESET, *([SNAPSHOT] * (n - 1))] if snapshot else [0] * n
@@ -178,12 +176,6 @@ class Rows:
         """Say that the feed was interrupted: the book is void until the next snapshot."""
         nan = float("nan")
         self._deltas(row, symbol, ts_ns, local_ns, 1, -1, -1, [BREAK], (0,), (nan,), (nan,))
-
-    def cut_unnumbered(self, row: int) -> None:
-        """After a message that could not be read: books whose feed has no numbers may have missed a change."""
-        for symbol, (ts_ns, local_ns, seq) in self._books.items():
-            if seq < 0:
-                self.cut(row, symbol, ts_ns, local_ns)
 
     def quote(
         self,

@@ -20,13 +20,13 @@ from typing import Any
 import msgspec
 
 from features.clock import NS_PER_S
-from features.intake.batch import BATCH_ROWS, Item, Rejected, Rows
+from features.intake.batch import BATCH_ROWS, Item, Note, Rejected, Rows
 from features.intake.stream import lines
 from features.intake.units import unit_ns
 
 FRAME = re.compile(rb"(?:(?P<url>\S+) (?P<way><->|<-|->) )?(?P<s>\d+)\.?(?P<frac>\d*)(?P<mark>:?)(?: |$)")
 CONTROL = re.compile(rb"(configuration|header): ")
-BAD_MESSAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, msgspec.DecodeError)
+BAD_MESSAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError, msgspec.DecodeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +64,16 @@ def collect(
     ``finish`` adds what the parser still holds back after the last message.
     """
     rows, row = Rows(), 0
+    replies = others = 0
     for row, line in lines(path):
         mark = rows.mark()
         try:
             message = _parse(row, line)
             if message is not None:
                 parse(rows, message)
+                replies, others = (replies + 1, others) if message.url else (replies, others + 1)
         except BAD_MESSAGE as error:
             rows.back_to(mark)
-            rows.cut_unnumbered(row)
             yield Rejected(row, _reason(error), line.decode(errors="replace"))
         if rows.count >= BATCH_ROWS:
             yield from rows.take()
@@ -82,6 +83,8 @@ def collect(
         except BAD_MESSAGE as error:
             yield Rejected(row, _reason(error), "")
     yield from rows.take()
+    if replies and not others:
+        yield Note(f"{replies} answers to requests: what they hold apart from the rows told is no market data")
 
 
 def _reason(error: Exception) -> str:

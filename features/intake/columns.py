@@ -9,14 +9,13 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 
-from features.clock import NS_PER_S
-from features.errors import FormatError, SettingError
+from features.errors import FormatError
 from features.intake.batch import BATCH_ROWS, Rejected
 from features.intake.csvfile import header_of, typed_blocks
 from features.intake.stream import require_file
-from features.intake.units import UNITS_NS, iso_ns, unit_ns
+from features.intake.units import iso_ns, scale_ns, scaled
 
-SUFFIX_NS = {"_ns": 1, "_us": 1_000, "_ms": 1_000_000, "_s": NS_PER_S}
+UNIT_ENDS = ("_ns", "_us", "_ms", "_s")
 
 
 def chunks(path: Path) -> Iterator[pl.DataFrame | Rejected]:
@@ -87,31 +86,24 @@ def stamps(path: Path, column: pl.Series, unit: str | None) -> pl.Series:
     values = numbers(column)
     if values.null_count() == len(values):
         return pl.Series(column.name, [_iso(text) for text in column.to_list()], dtype=pl.Int64)
-    scale = _scale(path, float(values.drop_nulls()[0]), column.name, unit)
-    whole = column.cast(pl.Int64, strict=False) if column.dtype == pl.String else values.cast(pl.Int64, strict=False)
+    told = unit or next((end[1:] for end in UNIT_ENDS if column.name.lower().endswith(end)), None)
+    scale = scale_ns(f"{path}: column {column.name}", float(values.drop_nulls()[0]), told)
     if column.dtype.is_integer():
-        whole = column.cast(pl.Int64)
-    exact = whole * scale
-    if column.dtype.is_integer() or scale == 1:
-        return exact
-    # A fraction of a unit, such as 1625184005.549 s: whole units exactly, the rest to the nanosecond.
-    fraction = (values - values.floor()) * scale
-    return values.floor().cast(pl.Int64, strict=False) * scale + fraction.round().cast(pl.Int64, strict=False)
+        return scaled(column.cast(pl.Int64), scale)
+    return _fractions(column, values, scale)
 
 
-def _scale(path: Path, stamp: float, name: str, unit: str | None) -> int:
-    told = UNITS_NS[unit] if unit else next((ns for end, ns in SUFFIX_NS.items() if name.lower().endswith(end)), None)
-    try:
-        size = unit_ns(stamp)
-    except ValueError as error:
-        raise FormatError(f"{path}: column {name}: {error}") from None
-    if told is not None and told != size:
-        units = {scale: unit for unit, scale in UNITS_NS.items()}
-        raise SettingError(
-            f"{path}: column {name} is to be in {units[told]}, but {stamp:.0f} is a time between 1990 and 2200 "
-            f"only in {units[size]}; give --unit {units[size]}, or rename the column"
-        )
-    return size
+def _fractions(column: pl.Series, values: pl.Series, scale: int) -> pl.Series:
+    """Stamps with decimals, such as 1625184005.549 s: texts exactly, floats as near as they are."""
+    whole = values.floor().cast(pl.Int64, strict=False)
+    part = ((values - values.floor()) * scale).round().cast(pl.Int64, strict=False)
+    if column.dtype == pl.String and column.str.contains(r"^\s*\d+(\.\d*)?\s*$").all():
+        digits = len(str(scale)) - 1
+        whole = column.str.extract(r"(\d+)").cast(pl.Int64, strict=False)
+        decimals = column.str.extract(r"\.(\d*)").fill_null("").str.pad_end(9, "0").str.slice(0, digits)
+        part = decimals.cast(pl.Int64, strict=False).fill_null(0) if digits else pl.Series([0] * len(whole))
+    stamps_ns = scaled(whole, scale)
+    return pl.select(pl.when(stamps_ns == -1).then(-1).otherwise(stamps_ns + part)).to_series().alias(column.name)
 
 
 def _iso(text: str | None) -> int | None:

@@ -25,10 +25,19 @@ def header_of(path: Path, separator: str = ",") -> list[str]:
     first = first_lines(path)
     if not first:
         raise FormatError(f"{path}: the file is empty; give one with at least one row")
+    return _fields(path, first[0], separator)
+
+
+def _fields(path: Path, line: bytes, separator: str) -> list[str]:
+    """The names in a header line; each may stand there once."""
     try:
-        return next(csv.reader([first[0].decode()], delimiter=separator))
+        header = next(csv.reader([line.decode().strip()], delimiter=separator))
     except (UnicodeDecodeError, csv.Error) as error:
         raise FormatError(f"{path}: is no delimited text ({error})") from error
+    twice = next((name for i, name in enumerate(header) if name in header[:i]), None)
+    if twice is not None and not twice.replace(".", "").isdigit():
+        raise SchemaError(f"{path}: the header names {twice!r} twice; rename one of the columns")
+    return header
 
 
 def require_columns(path: Path, header: Sequence[str], wanted: Sequence[str]) -> None:
@@ -93,20 +102,18 @@ def _take_header(path: Path, block: bytes, separator: str) -> tuple[int, list[st
         line, _, block = block.partition(b"\n")
         taken += 1
         if line.strip():
-            try:
-                return taken, next(csv.reader([line.decode().strip()], delimiter=separator)), block
-            except (UnicodeDecodeError, csv.Error) as error:
-                raise FormatError(f"{path}: is no delimited text ({error})") from error
+            return taken, _fields(path, line, separator), block
     return taken, None, b""
 
 
 def _frames(
     block: bytes, header: list[str], dtypes: Dtypes, separator: str, row: int
 ) -> Iterator[pl.DataFrame | Rejected]:
-    """Read a block at once; line by line if a line is blank, or has too few or many fields, or will not be read."""
+    """Read a block at once; line by line if it has quotes, blank lines, a header, or other fields than the header."""
     schema: dict[str, type[pl.DataType]] = {name: dtypes.get(name, pl.String) for name in header}
     count = block.count(b"\n") + (not block.endswith(b"\n"))
-    if block.count(separator.encode()) == count * (len(header) - 1):
+    plain = len(header) > 1 and b'"' not in block and separator.join(header).encode() not in block
+    if plain and block.count(separator.encode()) == count * (len(header) - 1):
         try:
             frame = pl.read_csv(
                 block,
@@ -119,7 +126,7 @@ def _frames(
             frame = pl.DataFrame()
         if len(frame) == count:
             index = pl.int_range(row, row + len(frame), dtype=pl.Int64).alias("row")
-            yield frame.with_columns(index)
+            yield frame.select(index, *dtypes)
             return
     yield from _line_by_line(block, header, dtypes, separator, row)
 
@@ -134,7 +141,11 @@ def _line_by_line(
         text = line.decode(errors="replace").strip("\r\n")
         if not text.strip():
             continue
-        cells = next(csv.reader([text], delimiter=separator))
+        try:
+            cells = next(csv.reader([text], delimiter=separator))
+        except csv.Error as error:
+            yield Rejected(number, f"the line cannot be read ({error})", text)
+            continue
         if cells == header:
             continue
         if len(cells) != len(header):
@@ -145,9 +156,10 @@ def _line_by_line(
     if not kept:
         return
     texts = pl.DataFrame(kept, schema=dict.fromkeys(header, pl.String), orient="row")
+    stripped = [pl.col(n) if dtype is pl.String else pl.col(n).str.strip_chars() for n, dtype in dtypes.items()]
     texts = texts.select(
         pl.Series("row", at, dtype=pl.Int64),
-        *(pl.when(pl.col(name) == "").then(None).otherwise(pl.col(name)).alias(name) for name in dtypes),
+        *(pl.when(text == "").then(None).otherwise(text).alias(n) for n, text in zip(dtypes, stripped, strict=True)),
     )
     typed = texts.select("row", *(_cast(name, dtype) for name, dtype in dtypes.items()))
     wrong = pl.DataFrame({name: typed[name].is_null() & texts[name].is_not_null() for name in dtypes})

@@ -1,5 +1,6 @@
 """The door: every row of a series is checked here, in order, before the store may have it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -15,6 +16,7 @@ NAMES = {"seq": -1, "id": ""}
 ABSENT = {"seq": -1, "local_ns": 0}
 REORDER_NS = 5 * NS_PER_S
 """How far exchange times may step back where a running number or the recorder's clock tells the order."""
+VOID: dict[str, float] = {"prev_seq": -1, "flags": BREAK, "side": 0, "price": float("nan"), "size": float("nan")}
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -46,17 +48,22 @@ class Door:
     open_gap: Gap | None = None
     _highest: dict[str, int] = field(default_factory=dict)
     _reached: int = -1
+    _cuts: int = 0
     _names: dict[str, pl.Series] = field(default_factory=dict)
 
-    def admit(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Rejected]]:
+    def admit(self, frame: pl.DataFrame, cuts: Sequence[int] = ()) -> tuple[pl.DataFrame, list[Rejected]]:
         """Split rows into those that keep the rules and those that do not, with the reason.
 
         A level that cannot be believed leaves the book unknown: in its place stands a row that makes the
         book void until the next snapshot. Rows that only repeat what the numbering has passed are dropped.
 
-        ``frame`` is as :meth:`Table.conform` gives it, with ``row``, and of one symbol.
+        ``frame`` is as :meth:`Table.conform` gives it, with ``row``, and of one symbol. ``cuts`` are rows of
+        the file so far that its reader could not read: a book may have missed a change there.
         """
         is_book = self.table is BOOK_DELTAS
+        if is_book and len(cuts) > self._cuts:
+            frame = _cut(frame, cuts[self._cuts :])
+            self._cuts = len(cuts)
         frame, bad = self._split(frame, self._broken_rule(frame), void=is_book)
         for column in self._witnesses(frame):
             frame, late = self._split(frame, self._out_of_order(frame, column), void=is_book and column != "seq")
@@ -173,16 +180,22 @@ class Door:
 
 def _voided(frame: pl.DataFrame, bad: pl.Series) -> pl.DataFrame:
     """The same rows, but where they are bad the book is said to be unknown; their time is that of the row before."""
-    nan = float("nan")
-    cells: dict[str, float] = {"prev_seq": -1, "flags": BREAK, "side": 0, "price": nan, "size": nan}
     marked = frame.with_columns(
-        [
-            pl.when(bad).then(value).otherwise(pl.col(name)).cast(frame[name].dtype).alias(name)
-            for name, value in cells.items()
-        ]
+        [pl.when(bad).then(v).otherwise(pl.col(name)).cast(frame[name].dtype).alias(name) for name, v in VOID.items()]
         + [pl.when(bad).then(None).otherwise(pl.col(c)).forward_fill().alias(c) for c in ("ts_ns", "local_ns", "seq")]
     )
     return marked.drop_nulls(["ts_ns", "local_ns", "seq"])
+
+
+def _cut(frame: pl.DataFrame, cuts: Sequence[int]) -> pl.DataFrame:
+    """Put a row that voids the book before the first row after each cut."""
+    after = np.searchsorted(np.sort(cuts), frame["row"].to_numpy())
+    first = np.flatnonzero(np.diff(np.concatenate(([0], after))) > 0)
+    if not len(first):
+        return frame
+    void = frame[first].with_columns(**{name: pl.lit(v, dtype=frame[name].dtype) for name, v in VOID.items()})
+    order = np.argsort(np.concatenate((first - 0.5, np.arange(len(frame)))), kind="stable")
+    return pl.concat((void, frame))[order]
 
 
 def _grows(numbers: pl.Series, last: pl.Series | None) -> bool:

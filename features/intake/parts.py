@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 from features.clock import DAY_NS, day_of, month_of
 from features.errors import OverlapError
 from features.files import sha256_of_file, write_json
-from features.intake.door import Door
+from features.intake.door import REORDER_NS, Door
 from features.tape import Stream, read_manifest
 
 ROW_GROUP = 262_144
@@ -93,7 +94,8 @@ class StreamWriter:
     known: int = 0
     _clock_ns: int = 0
     _parts: dict[str, PartWriter] = field(default_factory=dict)
-    _stored: dict[str, pl.DataFrame] = field(default_factory=dict)
+    _stored: dict[tuple[str, ...], pl.DataFrame] = field(default_factory=dict)
+    _foreign: dict[str, Any] | None = None
 
     @property
     def parts(self) -> list[PartWriter]:
@@ -103,7 +105,7 @@ class StreamWriter:
     def add(self, frame: pl.DataFrame) -> None:
         """Write checked rows into the parts of their dates, without those that the tape already holds."""
         for date, rows in self._by_date(frame.select(list(self.door.table.columns))):
-            fresh = self._without_stored(date, rows)
+            fresh = self._without_stored(rows)
             self.known += len(rows) - len(fresh)
             if len(fresh):
                 if date not in self._parts:
@@ -120,27 +122,31 @@ class StreamWriter:
         edges = [0, *(days.diff() > 0).arg_true().to_list(), len(frame)]
         return [(named(days[i] * DAY_NS), frame.slice(i, k - i)) for i, k in pairwise(edges)]
 
-    def _without_stored(self, date: str, frame: pl.DataFrame) -> pl.DataFrame:
+    def _without_stored(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Leave out rows whose key a part of another file already holds."""
         key = list(self.door.table.key)
-        if date not in self._stored:
-            self._stored[date] = self._keys_of(date, key)
-        stored = self._stored[date]
-        if stored.is_empty():
+        ts_ns = frame["ts_ns"].to_numpy()
+        first, last = int(ts_ns.min()) - REORDER_NS, int(ts_ns.max()) + REORDER_NS
+        near = tuple(
+            n for n, entry in self._others().items() if entry["first_ns"] <= last and first <= entry["last_ns"]
+        )
+        if not near or not key:
             return frame
-        return frame.join(stored, on=key, how="anti", maintain_order="left")
+        if near not in self._stored:
+            self._stored = {near: self._keys_of(near, key)}
+        return frame.join(self._stored[near], on=key, how="anti", maintain_order="left")
 
-    def _keys_of(self, date: str, key: list[str]) -> pl.DataFrame:
-        """The keys that other files gave for a date; rows without a key do not count."""
+    def _others(self) -> dict[str, Any]:
+        """The parts that other files gave."""
+        if self._foreign is None:
+            files = read_manifest(self.root / self.stream.folder)["files"]
+            self._foreign = {name: entry for name, entry in files.items() if not self._is_ours(entry)}
+        return self._foreign
+
+    def _keys_of(self, names: tuple[str, ...], key: list[str]) -> pl.DataFrame:
+        """The keys in parts of other files; rows without a key do not count."""
         folder = self.root / self.stream.folder
-        others = [
-            folder / name
-            for name, entry in read_manifest(folder)["files"].items()
-            if name.startswith(f"date={date}/") and not self._is_ours(entry)
-        ]
-        if not others or not key:
-            return pl.DataFrame()
-        keys = pl.concat([pl.read_parquet(path, columns=key, hive_partitioning=False) for path in others])
+        keys = pl.concat([pl.read_parquet(folder / name, columns=key, hive_partitioning=False) for name in names])
         if "seq" in key:
             named = pl.col("seq") >= 0
             keys = keys.filter(named | (pl.col("id") != "") if "id" in key else named)
@@ -159,15 +165,14 @@ class StreamWriter:
         """
         if self.door.table.key and not self.door.unnumbered:
             return
-        others = read_manifest(self.root / self.stream.folder)
-        for entry in others["files"].values():
-            for part in self.parts:
-                if not self._is_ours(entry) and part.first_ns < entry["last_ns"] and entry["first_ns"] < part.last_ns:
-                    name = others["sources"].get(entry["source"], {}).get("file", entry["source"][:12])
-                    raise OverlapError(
-                        f"{self.stream.folder}: the store already holds rows of the same stretch from {name}, and "
-                        "these carry no number to tell them apart; import one of the two, or name another --venue"
-                    )
+        sources = read_manifest(self.root / self.stream.folder)["sources"]
+        for entry in self._others().values():
+            if any(_overlap(part, entry) for part in self.parts):
+                name = sources.get(entry["source"], {}).get("file", entry["source"][:12])
+                raise OverlapError(
+                    f"{self.stream.folder}: the store already holds rows of the same stretch from {name}, and "
+                    "these carry no number to tell them apart; import one of the two, or name another --venue"
+                )
 
     def commit(self, file: str) -> None:
         """Put the parts in their place, then list them; parts that an earlier import of the file left are dropped."""
@@ -188,3 +193,10 @@ class StreamWriter:
         write_json(folder / "manifest.json", {"files": files, "sources": sources})
         for name in former - files.keys():
             (folder / name).unlink(missing_ok=True)
+
+
+def _overlap(part: PartWriter, entry: dict[str, int]) -> bool:
+    """Whether the spans of two parts share more than an edge; an instant shares all of itself."""
+    inside = part.first_ns < entry["last_ns"] and entry["first_ns"] < part.last_ns
+    instant = part.first_ns == part.last_ns or entry["first_ns"] == entry["last_ns"]
+    return inside or (instant and part.first_ns <= entry["last_ns"] and entry["first_ns"] <= part.last_ns)

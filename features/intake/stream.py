@@ -27,7 +27,10 @@ def _zip_member(path: Path) -> IO[bytes]:
     names = [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX")]
     if len(names) != 1:
         raise FormatError(f"{path}: the archive holds {len(names)} files; unpack it and import them one by one")
-    return archive.open(names[0])
+    try:
+        return archive.open(names[0])
+    except (RuntimeError, NotImplementedError) as error:  # encrypted, or packed in an unusual way
+        raise FormatError(f"{path}: the archive cannot be read ({error}); unpack it and import its file") from error
 
 
 def _xz(path: Path) -> IO[bytes]:

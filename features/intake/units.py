@@ -2,7 +2,10 @@
 
 from datetime import UTC, datetime
 
+import polars as pl
+
 from features.clock import NS_PER_S
+from features.errors import FormatError, SettingError
 from features.schema import FIRST_NS, LAST_NS
 
 UNITS_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": NS_PER_S}
@@ -29,6 +32,35 @@ def unit_ns(stamp: float) -> int:
     raise ValueError(f"{stamp} is no time between 1990 and 2200 in s, ms, us or ns")
 
 
+def scale_ns(where: str, stamp: float, unit: str | None) -> int:
+    """Nanoseconds of the unit of a file's stamps: what the first one's size tells, which ``unit`` may not contradict.
+
+    Raises
+    ------
+    FormatError
+        If the stamp is no time between 1990 and 2200 in any unit.
+    SettingError
+        If it is one in another unit than ``unit``.
+    """
+    try:
+        size = unit_ns(stamp)
+    except ValueError as error:
+        raise FormatError(f"{where}: {error}") from None
+    if unit is not None and UNITS_NS[unit] != size:
+        found = next(name for name, scale in UNITS_NS.items() if scale == size)
+        raise SettingError(
+            f"{where} is to be in {unit}, but {stamp:.0f} is a time between 1990 and 2200 only in {found}; "
+            f"give --unit {found}, or rename the column"
+        )
+    return size
+
+
+def scaled(column: pl.Series, scale: int) -> pl.Series:
+    """Whole stamps in nanoseconds; one that in this unit is no time between 1990 and 2200 becomes -1."""
+    fits = column.is_between(FIRST_NS // scale, LAST_NS // scale)
+    return pl.select(pl.when(fits | column.is_null()).then(column * scale).otherwise(-1)).to_series().alias(column.name)
+
+
 def iso_ns(text: str) -> int:
     """Nanoseconds of an ISO-8601 text with up to nine decimals; without an offset it is UTC.
 
@@ -39,6 +71,7 @@ def iso_ns(text: str) -> int:
     >>> iso_ns("2021-04-17T16:43:37.075687Z") % NS_PER_S
     75687000
     """
+    text = text.replace(",", ".")
     head, dot, tail = text.partition(".")
     digits = tail.rstrip("Z") if dot else ""
     zone = "+00:00"

@@ -150,7 +150,7 @@ def _trades(frame: pl.DataFrame) -> pl.DataFrame:
     if "seq" not in frame.columns:
         return frame
     counted = frame["seq"].cast(pl.Int64, strict=False)
-    if counted.null_count():
+    if counted.null_count() > frame["seq"].null_count():
         return frame.drop("seq").with_columns(id=frame["seq"].cast(pl.String))
     return frame.with_columns(seq=counted)
 

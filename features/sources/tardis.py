@@ -8,10 +8,10 @@ from pathlib import Path
 
 import polars as pl
 
-from features.errors import FormatError, SchemaError
+from features.errors import SchemaError
 from features.intake.batch import Batch, Item, Options, Rejected
-from features.intake.csvfile import header_of, typed_blocks
-from features.intake.units import UNITS_NS, unit_ns
+from features.intake.csvfile import header_of, require_columns, typed_blocks
+from features.intake.units import scale_ns, scaled
 from features.schema import (
     BOOK_DELTAS,
     FUNDING,
@@ -40,35 +40,23 @@ def read(path: Path, options: Options) -> Iterator[Item]:
         If the header is of no known dataset.
     """
     header = header_of(path)
-    missing = [name for name in BASE if name not in header]
-    if missing:
-        raise SchemaError(
-            f"{path}: no column {', '.join(missing)}: not a Tardis dataset; found {', '.join(header[:8])}"
-        )
+    require_columns(path, header, list(BASE))
     dataset, parse = _dataset(path, header)
-    wanted = {name: dtype for name, dtype in (BASE | dataset).items() if name in header}
-    parser = parse(path, header)
-    scale = UNITS_NS[options.unit] if options.unit else 0
-    for item in typed_blocks(path, wanted):
+    parser = parse(path, header, options)
+    scale = 0
+    for item in typed_blocks(path, BASE | dataset):
         if isinstance(item, Rejected):
             yield item
             continue
         if not scale and len(item):
-            scale = _unit(path, item["timestamp"][0])
+            first = item["timestamp"].drop_nulls()
+            scale = scale_ns(f"{path}: timestamp", int(first[0]) if len(first) else 0, options.unit)
         yield from parser(_stamped(item, scale), scale)
 
 
-def _unit(path: Path, stamp: int | None) -> int:
-    try:
-        return unit_ns(stamp or 0)
-    except ValueError as error:
-        raise FormatError(f"{path}: timestamp {error}; give --unit if the file counts otherwise") from None
-
-
 def _stamped(frame: pl.DataFrame, scale: int) -> pl.DataFrame:
-    return frame.with_columns(ts_ns=pl.col("timestamp") * scale, local_ns=pl.col("local_timestamp") * scale).rename(
-        {"exchange": "venue"}
-    )
+    ts_ns, local_ns = (scaled(frame[name], scale) for name in ("timestamp", "local_timestamp"))
+    return frame.with_columns(ts_ns=ts_ns, local_ns=local_ns).rename({"exchange": "venue"})
 
 
 Parser = Callable[[pl.DataFrame, int], Iterator[Item]]
@@ -78,9 +66,9 @@ def _side() -> pl.Expr:
     return pl.col("side").replace_strict(SIDES, default=None, return_dtype=pl.Int8)
 
 
-def _trades(path: Path, header: list[str]) -> Parser:
+def _trades(path: Path, header: list[str], options: Options) -> Parser:
     del header
-    table = LIQUIDATIONS if "liquidation" in path.name else TRADES
+    table = LIQUIDATIONS if "liquidation" in path.name or options.kind == "liquidations" else TRADES
 
     def parse(frame: pl.DataFrame, scale: int) -> Iterator[Item]:
         del scale
@@ -92,9 +80,9 @@ def _trades(path: Path, header: list[str]) -> Parser:
     return parse
 
 
-def _deltas(path: Path, header: list[str]) -> Parser:
+def _deltas(path: Path, header: list[str], options: Options) -> Parser:
     """The first row of a run of snapshot rows clears the book; a run of one clock is one snapshot."""
-    del path, header
+    del path, header, options
     last: dict[str, tuple[bool, int]] = {}
 
     def parse(frame: pl.DataFrame, scale: int) -> Iterator[Item]:
@@ -108,13 +96,13 @@ def _deltas(path: Path, header: list[str]) -> Parser:
             )
             flags = snapshot.cast(pl.UInt8) * SNAPSHOT + starts.cast(pl.UInt8) * RESET
             yield Batch(BOOK_DELTAS, rows.with_columns(_side(), flags=flags, size=pl.col("amount")))
-            last[str(symbol)] = (bool(rows["is_snapshot"][-1]), int(rows["local_ns"][-1]))
+            last[str(symbol)] = (bool(rows["is_snapshot"][-1]), int(rows["local_ns"][-1] or 0))
 
     return parse
 
 
-def _snapshots(path: Path, header: list[str]) -> Parser:
-    del path
+def _snapshots(path: Path, header: list[str], options: Options) -> Parser:
+    del path, options
     depth = sum(name.startswith("asks[") and name.endswith(".price") for name in header)
     names = {
         f"{side}s[{i}].{long}": f"{side}_{short}_{i}"
@@ -127,21 +115,22 @@ def _snapshots(path: Path, header: list[str]) -> Parser:
     return lambda frame, _: iter([Batch(table, frame.with_columns(nan).rename(names))])
 
 
-def _quotes(path: Path, header: list[str]) -> Parser:
-    del path, header
+def _quotes(path: Path, header: list[str], options: Options) -> Parser:
+    del path, header, options
     names = {"bid_price": "bid_px_0", "bid_amount": "bid_sz_0", "ask_price": "ask_px_0", "ask_amount": "ask_sz_0"}
     nan = [pl.col(name).fill_null(float("nan")) for name in names]
     return lambda frame, _: iter([Batch(book_snapshots(1), frame.with_columns(nan).rename(names))])
 
 
-def _ticker(path: Path, header: list[str]) -> Parser:
-    del path, header
+def _ticker(path: Path, header: list[str], options: Options) -> Parser:
+    del path, header, options
 
     def parse(frame: pl.DataFrame, scale: int) -> Iterator[Item]:
-        funding = frame.drop_nulls("funding_rate").with_columns(
+        told = frame.drop_nulls("funding_rate")
+        funding = told.with_columns(
             rate=pl.col("funding_rate"),
             predicted_rate=pl.col("predicted_funding_rate"),
-            funding_ns=pl.col("funding_timestamp") * scale,
+            funding_ns=scaled(told["funding_timestamp"], scale).fill_null(0),
         )
         yield Batch(FUNDING, funding)
         yield Batch(OPEN_INTEREST, frame.drop_nulls("open_interest"))
@@ -149,8 +138,8 @@ def _ticker(path: Path, header: list[str]) -> Parser:
     return parse
 
 
-def _options(path: Path, header: list[str]) -> Parser:
-    del path, header
+def _options(path: Path, header: list[str], options: Options) -> Parser:
+    del path, header, options
 
     def parse(frame: pl.DataFrame, scale: int) -> Iterator[Item]:
         percent = pl.when(pl.col("venue").is_in(PERCENT_VENUES)).then(0.01).otherwise(1.0)
@@ -161,7 +150,7 @@ def _options(path: Path, header: list[str]) -> Parser:
                 instrument=pl.col("symbol"),
                 is_call=pl.col("type").replace_strict({"call": True, "put": False}, default=None),
                 strike=pl.col("strike_price"),
-                expiry_ns=pl.col("expiration") * scale,
+                expiry_ns=scaled(frame["expiration"], scale),
                 underlying=pl.col("underlying_index"),
                 bid_size=pl.col("bid_amount"),
                 ask_size=pl.col("ask_amount"),
@@ -176,7 +165,7 @@ def _numbers(*names: str) -> Dtypes:
     return dict.fromkeys(names, pl.Float64)
 
 
-DATASETS: dict[str, tuple[Dtypes, Callable[[Path, list[str]], Parser]]] = {
+DATASETS: dict[str, tuple[Dtypes, Callable[[Path, list[str], Options], Parser]]] = {
     "is_snapshot": ({"is_snapshot": pl.Boolean, "side": pl.String, **_numbers("price", "amount")}, _deltas),
     "strike_price": (
         {
@@ -201,7 +190,7 @@ DATASETS: dict[str, tuple[Dtypes, Callable[[Path, list[str]], Parser]]] = {
 }
 
 
-def _dataset(path: Path, header: list[str]) -> tuple[Dtypes, Callable[[Path, list[str]], Parser]]:
+def _dataset(path: Path, header: list[str]) -> tuple[Dtypes, Callable[[Path, list[str], Options], Parser]]:
     """Tell the dataset by a column that only it has."""
     if "asks[0].price" in header:
         return _numbers(*(name for name in header if name.startswith(("asks[", "bids[")))), _snapshots

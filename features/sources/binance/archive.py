@@ -9,10 +9,10 @@ from pathlib import Path
 
 import polars as pl
 
-from features.errors import FormatError, SchemaError
+from features.errors import SchemaError
 from features.intake.batch import Batch, Item, Options, Rejected
 from features.intake.csvfile import header_of, typed_blocks
-from features.intake.units import UNITS_NS, iso_ns, unit_ns
+from features.intake.units import iso_ns, scale_ns, scaled
 from features.schema import (
     AGG_TRADES,
     BARS,
@@ -83,17 +83,14 @@ class _Clock:
     """Times of a column in nanoseconds: its first stamp tells the unit of the whole file."""
 
     def __init__(self, path: Path, unit: str | None) -> None:
-        self.path, self.scale = path, UNITS_NS[unit] if unit else 0
+        self.where, self.unit, self.scale = f"{path}: the time column", unit, 0
 
     def ns(self, column: pl.Series) -> pl.Series:
         if column.dtype == pl.String:
             return pl.Series([None if t is None else iso_ns(t) for t in column.to_list()], dtype=pl.Int64)
         if not self.scale and column.null_count() < len(column):
-            try:
-                self.scale = unit_ns(int(column.drop_nulls()[0]))
-            except ValueError as error:
-                raise FormatError(f"{self.path}: time column: {error}; give --unit") from None
-        return column * max(self.scale, 1)
+            self.scale = scale_ns(self.where, int(column.drop_nulls()[0]), self.unit)
+        return scaled(column, self.scale or 1)
 
 
 def _symbol_of(path: Path) -> str:

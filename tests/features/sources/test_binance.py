@@ -255,7 +255,7 @@ def test_real_klines_hold_their_sums(name: str, tmp_path: Path) -> None:
     assert report.rows == len(cells)
     assert not report.rejected
     bar_s = 60 if "-1m-" in name else 900
-    bars = Store(tmp_path).read(Series(venue="binance-spot", symbol="BTCUSDT", bar_s=bar_s))
+    bars = Store(tmp_path).scan(Series(venue="binance-spot", symbol="BTCUSDT", bar_s=bar_s))
     for column, at in (("open", 1), ("close", 4), ("volume", 5), ("quote_volume", 7), ("buy_volume", 9)):
         assert bars[column].sum() == pytest.approx(sum(float(row[at]) for row in cells), rel=1e-12)
     assert bars["ts_ns"].to_list() == [int(row[0]) * 1_000_000 for row in cells]
