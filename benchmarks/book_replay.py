@@ -12,13 +12,14 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
-from events import TICK, Floats, Ints, level_changes, median_s, on_one_core, peer_python
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.events import TICK, Floats, Ints, level_changes, median_s, on_one_core, peer_python
 from features.book import BookBuilder, grid_ns
 from features.clock import NS_PER_S
 
@@ -44,10 +45,11 @@ def peers(name: str, frame: pl.DataFrame, at_ns: Ints) -> tuple[Floats, Floats] 
     if python is None:
         return None
     script = Path(__file__).parent / "peers" / f"{name.removesuffix('_trader')}_book.py"
-    columns = {name: frame[name].to_numpy() for name in ("ts_ns", "side", "price", "size")}
+    columns: dict[str, Any] = {name: frame[name].to_numpy() for name in ("ts_ns", "side", "price", "size")}
+    columns |= {"at_ns": at_ns, "tick": TICK, "depth": DEPTH, "repeats": REPEATS}
     with tempfile.TemporaryDirectory() as folder:
         given, result = Path(folder) / "events.npz", Path(folder) / "result.npz"
-        np.savez(given, **columns, at_ns=at_ns, tick=TICK, depth=DEPTH, repeats=REPEATS)
+        np.savez(given, **columns)
         subprocess.run([python, script, given, result], check=True)
         with np.load(result) as found:
             return np.median(np.atleast_2d(found["times"]), axis=1), found["books"]
@@ -83,7 +85,7 @@ def main() -> None:
     for step, step_ns in (("1 s", NS_PER_S), ("100 ms", NS_PER_S // 10)):
         at_ns = grid_ns(int(frame["ts_ns"][0]) + 1, int(frame["ts_ns"][-1]) - 1, step_ns)
         books = ours(frame, at_ns)
-        rate = len(frame) / median_s(lambda at_ns=at_ns: ours(frame, at_ns), REPEATS)  # type: ignore[misc]
+        rate = len(frame) / median_s(lambda at_ns=at_ns: ours(frame, at_ns), REPEATS)
         rates.append(rate)
         table.add_row("margincast", f"{len(at_ns):,}, {step}", f"{rate / 1e6:.2f}", "")
         peer = peers("hftbacktest", frame, at_ns)

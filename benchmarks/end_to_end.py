@@ -1,4 +1,6 @@
-"""How fast do files become features? Tape to books, trades to bars, csv.gz to tape, on one core, beside the usual tools.
+"""How fast do files become features? Tape to books, trades to bars, csv.gz to tape, beside the usual tools.
+
+All on one core.
 
 Run:  python benchmarks/end_to_end.py [books] [bars] [import]
       python benchmarks/end_to_end.py memory [--gigabytes 5]
@@ -21,7 +23,10 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow.parquet as pq
-from events import (
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.events import (
     SYMBOL,
     VENUE,
     Floats,
@@ -35,9 +40,6 @@ from events import (
     trades,
     write_csv_gz,
 )
-from rich.console import Console
-from rich.table import Table
-
 from features.aggregate import FIELDS, trade_bars
 from features.book import BookBuilder, grid_ns, rebuild
 from features.clock import NS_PER_S
@@ -202,7 +204,7 @@ def bars(folder: Path, count: int) -> None:
 def imported(path: Path, store: Path) -> int:
     """Import a file into a store that is new each time; answers the rows."""
     shutil.rmtree(store, ignore_errors=True)
-    return import_file(path, store, Request("tardis"), lambda rows: None).rows
+    return import_file(path, store, Request("tardis"), lambda _rows: None).rows
 
 
 def by_duckdb(path: Path, target: Path) -> float | None:
@@ -226,10 +228,10 @@ def imports(folder: Path, rows: int) -> None:
         write_csv_gz(frame, path)
         if imported(path, store) != rows:
             raise AssertionError("rows were lost")
-        rate = rows / median_s(lambda path=path, store=store: imported(path, store), REPEATS)  # type: ignore[misc]
+        rate = rows / median_s(lambda path=path, store=store: imported(path, store), REPEATS)
         table = table_of(f"Tardis {name}.csv.gz of {rows:,} rows to Parquet", "rows")
         table.add_row("margincast, every row checked", f"{rate / 1e6:.2f}", "")
-        took = median_s(lambda path=path, target=target: pl.read_csv(path).write_parquet(target), REPEATS)  # type: ignore[misc]
+        took = median_s(lambda path=path, target=target: pl.read_csv(path).write_parquet(target), REPEATS)
         add_peer(table, "polars", rate, rows / took)
         other = by_duckdb(path, target)
         if other is not None:

@@ -70,14 +70,13 @@ def peer_python(name: str, *packages: str) -> Path | None:
 
 @njit(cache=True)
 def _level_changes(  # noqa: C901 - one loop, read top to bottom
-    n: int, levels: int, middle: int, reach: int, seed: int
+    n: int, levels: int, middle: int, reach: int, random: np.random.Generator
 ) -> tuple[Ints, NDArray[np.int8], Ints, Floats, int]:
     """Gaps in time (µs; 0 within a message), sides, prices in ticks, sizes; the first rows are a snapshot.
 
     Three in four changes are within about ten ticks of the touch, one in five within about a hundred, the rest
     deeper. Bids stay below the fair price and asks above it; where it moves on, what it passes is deleted.
     """
-    np.random.seed(seed)
     gaps, sides = np.zeros(n, dtype=np.int64), np.empty(n, dtype=np.int8)
     ticks, sizes = np.empty(n, dtype=np.int64), np.empty(n)
     alive = np.zeros((2, 2 * reach + 1), dtype=np.uint8)
@@ -87,23 +86,23 @@ def _level_changes(  # noqa: C901 - one loop, read top to bottom
     for s in range(2):
         away, step = 0, 0
         while count[s] < levels:
-            away += 1 + int(np.random.exponential(0.2 + step / 200))
+            away += 1 + int(random.exponential(0.2 + step / 200))
             step += 1
             at = fair - away if s == 0 else fair + away
             alive[s, at] = 1
             count[s] += 1
             sides[i], ticks[i] = 1 - 2 * s, base + at
-            sizes[i] = (1 + int(1000 * np.random.lognormal(0.0, 1.0))) / 1000
+            sizes[i] = (1 + int(1000 * random.lognormal(0.0, 1.0))) / 1000
             i += 1
     snapshot = i
     rest = 0
     while i < n:
         if rest == 0:
-            rest = int(np.random.geometric(0.15))
-            gaps[i] = 1 + int(np.random.exponential(650.0))
+            rest = int(random.geometric(0.15))
+            gaps[i] = 1 + int(random.exponential(650.0))
             move = 0
-            if np.random.random() < 0.25:
-                move = 1 if np.random.random() < 0.5 else -1
+            if random.random() < 0.25:
+                move = 1 if random.random() < 0.5 else -1
             if abs(fair + move - reach) < reach // 2:
                 fair += move
             passed = 0 if move < 0 else 1
@@ -115,9 +114,9 @@ def _level_changes(  # noqa: C901 - one loop, read top to bottom
                 rest -= 1
                 continue
         rest -= 1
-        s = int(np.random.random() < 0.5)
-        u = np.random.random()
-        away = 1 + int(np.random.exponential(4.0 if u < 0.75 else 60.0 if u < 0.95 else 700.0))
+        s = int(random.random() < 0.5)
+        u = random.random()
+        away = 1 + int(random.exponential(4.0 if u < 0.75 else 60.0 if u < 0.95 else 700.0))
         away = min(away, reach // 2 - 1)
         step = 2 * s - 1
         at = fair + step * away
@@ -126,21 +125,21 @@ def _level_changes(  # noqa: C901 - one loop, read top to bottom
             while 0 < at < 2 * reach and not alive[s, at]:
                 at += step
         sides[i], ticks[i] = -step, base + at
-        if alive[s, at] and np.random.random() < (0.25 if not full else 0.4 if u < 0.75 else 1.0):
+        if alive[s, at] and random.random() < (0.25 if not full else 0.4 if u < 0.75 else 1.0):
             alive[s, at] = 0
             count[s] -= 1
             sizes[i] = 0.0
         else:
             count[s] += 1 - alive[s, at]
             alive[s, at] = 1
-            sizes[i] = (1 + int(1000 * np.random.lognormal(0.0, 1.0))) / 1000
+            sizes[i] = (1 + int(1000 * random.lognormal(0.0, 1.0))) / 1000
         i += 1
     return gaps, sides, ticks, sizes, snapshot
 
 
 def level_changes(n: int, seed: int = 7) -> pl.DataFrame:
     """``n`` rows of the table ``book_deltas``: a snapshot, then about 10,000 changes a second that never cross."""
-    gaps, side, ticks, size, snapshot = _level_changes(n, LEVELS, MIDDLE, REACH, seed)
+    gaps, side, ticks, size, snapshot = _level_changes(n, LEVELS, MIDDLE, REACH, np.random.default_rng(seed))
     flags = np.zeros(n, dtype=np.uint8)
     flags[:snapshot] = SNAPSHOT
     flags[0] |= RESET
@@ -210,4 +209,5 @@ def _tardis_names() -> Iterator[pl.Expr]:
 def write_csv_gz(frame: pl.DataFrame, path: Path) -> None:
     """Write gzipped CSV as vendors do; level 6, the usual one."""
     with gzip.open(path, "wb", compresslevel=6) as file:
-        frame.write_csv(file)
+        for i, rows in enumerate(frame.iter_slices(1 << 17)):
+            file.write(rows.write_csv(include_header=i == 0).encode())

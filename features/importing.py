@@ -14,7 +14,7 @@ import polars as pl
 from features.bars import bar_length_s
 from features.errors import FormatError, RowError, SchemaError, SequenceError, UnknownInstrumentError, lookup
 from features.files import code_hash, sha256_of, sha256_of_file, write_json
-from features.intake.batch import Batch, Note, Options, Rejected
+from features.intake.batch import Batch, Note, Options, Rejected, split
 from features.intake.door import Door
 from features.intake.parts import StreamWriter
 from features.intake.quarantine import Quarantine
@@ -193,13 +193,13 @@ class _Import:
         """Rows by venue and symbol, under the names of the store, as far as they are asked for."""
         frame = batch.table.conform(batch.frame)
         names = [c for c in ("venue", "symbol") if c in frame.columns]
-        nameless = frame.select(pl.any_horizontal(pl.col(names).is_null() | (pl.col(names) == ""))).to_series()
-        for row in frame["row"].filter(nameless):
-            self._reject(Rejected(row, f"the {' or '.join(names)} is missing", ""))
-        groups = frame.filter(~nameless).partition_by(names, as_dict=True, maintain_order=True, include_key=False)
-        if "venue" in frame.columns:
-            self.venues.update(map(clean_name, frame["venue"].unique().drop_nulls()))
+        groups = split(frame, names)
+        if "venue" in names:
+            self.venues.update(clean_name(key[0]) for key in groups if key[0])
         for key, rows in groups.items():
+            if not all(key):
+                self._reject_nameless(rows, names)
+                continue
             named = dict(zip(names, map(str, key), strict=True))
             venue = self._venue(named.get("venue"))
             if venue is None:
@@ -207,6 +207,10 @@ class _Import:
             self.names.add(named["symbol"])
             if self.request.options.symbol in (None, named["symbol"], clean_name(named["symbol"])):
                 yield (venue, clean_name(named["symbol"])), rows
+
+    def _reject_nameless(self, rows: pl.DataFrame, names: list[str]) -> None:
+        for row in rows["row"]:
+            self._reject(Rejected(row, f"the {' or '.join(names)} is missing", ""))
 
     def _venue(self, told: str | None) -> str | None:
         """The venue's name in the store; ``None`` for rows of another venue than the one that was chosen.

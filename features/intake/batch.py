@@ -256,3 +256,14 @@ class Rows:
             self._tables[table.kind] = table
             self._columns[table.kind] = {name: [] for name in names}
         return self._columns[table.kind]
+
+
+def split(frame: pl.DataFrame, names: Sequence[str]) -> dict[tuple[Any, ...], pl.DataFrame]:
+    """Rows by the values of some columns, which go; quick where there is only one value of each."""
+    alone = frame.select((pl.col(names) == pl.col(names).first()).all())
+    if all(alone.row(0)):
+        return {frame.select(names).row(0): frame.drop(names)}
+    groups: dict[tuple[Any, ...], pl.DataFrame] = frame.partition_by(
+        names, as_dict=True, maintain_order=True, include_key=False
+    )
+    return groups

@@ -96,11 +96,10 @@ def blocks(path: Path, size: int = BLOCK_BYTES) -> Iterator[bytes]:
     with opened(path) as stream:
         rest = stream.read(3).removeprefix(b"\xef\xbb\xbf")
         while block := stream.read(size):
-            whole = rest + block
-            cut = whole.rfind(b"\n") + 1
-            rest = whole[cut:]
+            cut = block.rfind(b"\n") + 1
             if cut:
-                yield whole[:cut]
+                yield b"".join((rest, memoryview(block)[:cut]))
+            rest = block[cut:] if cut else rest + block
         if rest:
             yield rest
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from features.errors import SchemaError
-from features.intake.batch import Batch, Item, Options, Rejected
+from features.intake.batch import Batch, Item, Options, Rejected, split
 from features.intake.csvfile import header_of, require_columns, typed_blocks
 from features.intake.units import scale_ns, scaled
 from features.schema import (
@@ -26,7 +26,6 @@ from features.schema import (
 
 Dtypes = dict[str, type[pl.DataType]]
 BASE: Dtypes = {"exchange": pl.String, "symbol": pl.String, "timestamp": pl.Int64, "local_timestamp": pl.Int64}
-SIDES = {"bid": 1, "buy": 1, "ask": -1, "sell": -1, "unknown": 0}
 PERCENT_VENUES = ("deribit",)
 """Venues whose implied volatilities the dataset gives in percent; the others give fractions."""
 
@@ -63,7 +62,11 @@ Parser = Callable[[pl.DataFrame, int], Iterator[Item]]
 
 
 def _side() -> pl.Expr:
-    return pl.col("side").replace_strict(SIDES, default=None, return_dtype=pl.Int8)
+    """+1 for bid and buy, -1 for ask and sell, 0 for unknown, null for any other word."""
+    word = pl.col("side")
+    up, down = word.is_in(["bid", "buy"]), word.is_in(["ask", "sell"])
+    known = pl.when(up).then(1).when(down).then(-1).when(word == "unknown").then(0)
+    return known.cast(pl.Int8).alias("side")
 
 
 def _trades(path: Path, header: list[str], options: Options) -> Parser:
@@ -87,7 +90,7 @@ def _deltas(path: Path, header: list[str], options: Options) -> Parser:
 
     def parse(frame: pl.DataFrame, scale: int) -> Iterator[Item]:
         del scale
-        for (symbol,), rows in frame.partition_by("symbol", as_dict=True, maintain_order=True).items():
+        for (symbol,), rows in split(frame, ["symbol"]).items():
             inside, local_ns = last.get(str(symbol), (False, 0))
             snapshot = pl.col("is_snapshot")
             starts = snapshot & ~(
@@ -95,7 +98,8 @@ def _deltas(path: Path, header: list[str], options: Options) -> Parser:
                 & (pl.col("local_ns") == pl.col("local_ns").shift(1, fill_value=local_ns))
             )
             flags = snapshot.cast(pl.UInt8) * SNAPSHOT + starts.cast(pl.UInt8) * RESET
-            yield Batch(BOOK_DELTAS, rows.with_columns(_side(), flags=flags, size=pl.col("amount")))
+            named = rows.with_columns(_side(), symbol=pl.lit(symbol), flags=flags, size=pl.col("amount"))
+            yield Batch(BOOK_DELTAS, named)
             last[str(symbol)] = (bool(rows["is_snapshot"][-1]), int(rows["local_ns"][-1] or 0))
 
     return parse

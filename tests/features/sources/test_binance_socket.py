@@ -524,6 +524,21 @@ def test_the_csv_of_a_recorder(tmp_path: Path) -> None:
     ]
 
 
+def test_a_book_that_the_recorder_built_is_one_snapshot_with_its_latest_number(tmp_path: Path) -> None:
+    def level(at: int, side: int, price: float, last: int) -> str:
+        numbers = f"{last - 1},{last},{last - 2}"
+        return f"{MS + 5},s,depthUpdate,{MS + at},{MS + at},BTCUSDT,{numbers},{side},{price},1,,FINAL_DEPTH_SNAPSHOT"
+
+    change = recorded(9, "DIFFERENCE_DEPTH_STREAM", 0, 10, 0, 110, prev=103)
+    path = written(tmp_path, RECORDER, level(0, 0, 10, 103), level(-4, 0, 9, 95), level(-2, 1, 11, 99), change)
+    assert [row[1:] for row in book_of(path)] == [
+        (103, -1, 3, 1, 10.0, 1.0),
+        (103, -1, 1, 1, 9.0, 1.0),
+        (103, -1, 1, -1, 11.0, 1.0),
+        (110, 103, 0, 1, 10.0, 0.0),
+    ]
+
+
 @pytest.mark.xfail(strict=True, reason="a brace in the first line is taken for a socket's before the # is seen")
 def test_a_comment_of_a_recorder_may_hold_braces(tmp_path: Path) -> None:
     path = written(tmp_path, "# {a comment}", RECORDER, recorded(0, "DEPTH_SNAPSHOT", 0, 10, 1, 100))
