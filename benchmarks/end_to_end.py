@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ WANTED = ("ts_ns", "seq", "prev_seq", "flags", "side", "price", "size")
 
 def table_of(title: str, unit: str) -> Table:
     """An empty table of rates."""
-    table = Table(title=f"{title}, one core, median of {REPEATS}")
+    table = Table(title=f"{title}; one core, CPU time, median of {REPEATS}")
     for heading in ("", f"million {unit}/s", "margincast / peer"):
         table.add_column(heading, justify="right" if heading else "left")
     return table
@@ -207,13 +208,18 @@ def imported(path: Path, store: Path) -> int:
     return import_file(path, store, Request("tardis"), lambda _rows: None).rows
 
 
+def by_polars(path: Path, target: Path) -> None:
+    """CSV to Parquet as polars does it."""
+    pl.read_csv(path).write_parquet(target)
+
+
 def by_duckdb(path: Path, target: Path) -> float | None:
     """Median seconds of duckdb in its own environment; ``None`` if that cannot be had."""
     python = peer_python("duckdb", "duckdb")
     if python is None:
         return None
     script = Path(__file__).parent / "peers" / "duckdb_csv.py"
-    command = [python, script, path, target, str(REPEATS)]
+    command = [str(part) for part in (python, script, path, target, REPEATS)]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return float(np.median([float(line) for line in told.split()]))
 
@@ -228,17 +234,17 @@ def imports(folder: Path, rows: int) -> None:
         write_csv_gz(frame, path)
         if imported(path, store) != rows:
             raise AssertionError("rows were lost")
-        rate = rows / median_s(lambda path=path, store=store: imported(path, store), REPEATS)
+        rate = rows / median_s(partial(imported, path, store), REPEATS)
         table = table_of(f"Tardis {name}.csv.gz of {rows:,} rows to Parquet", "rows")
         table.add_row("margincast, every row checked", f"{rate / 1e6:.2f}", "")
-        took = median_s(lambda path=path, target=target: pl.read_csv(path).write_parquet(target), REPEATS)
+        took = median_s(partial(by_polars, path, target), REPEATS)
         add_peer(table, "polars", rate, rows / took)
         other = by_duckdb(path, target)
         if other is not None:
             add_peer(table, "duckdb", rate, rows / other)
-        start = time.perf_counter()
+        start = time.process_time()
         pd.read_csv(path).to_parquet(target)
-        add_peer(table, "pandas, once", rate, rows / (time.perf_counter() - start))
+        add_peer(table, "pandas, once", rate, rows / (time.process_time() - start))
         Console().print(table)
         path.unlink()
 

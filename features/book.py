@@ -21,7 +21,7 @@ from features.ladder import Floats, Ints
 from features.orders import new_orders, replay_l3
 from features.schema import book_snapshots
 
-ROOM = 2_048
+ROOM = 4_096
 NO_INSTANTS = np.empty(0, dtype=np.int64)
 
 

@@ -4,7 +4,7 @@ One file is one transaction: its parts appear together, after its last row was c
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -208,7 +208,7 @@ class _Import:
             if self.request.options.symbol in (None, named["symbol"], clean_name(named["symbol"])):
                 yield (venue, clean_name(named["symbol"])), rows
 
-    def _reject_nameless(self, rows: pl.DataFrame, names: list[str]) -> None:
+    def _reject_nameless(self, rows: pl.DataFrame, names: Sequence[str]) -> None:
         for row in rows["row"]:
             self._reject(Rejected(row, f"the {' or '.join(names)} is missing", ""))
 
@@ -227,7 +227,7 @@ class _Import:
             return asked if clean_name(told) == asked else None
         if len(self.venues) > 1:
             raise SchemaError(
-                f"{self.path}: holds rows of {', '.join(sorted(self.venues))}; leave --venue away, or choose one of them"
+                f"{self.path}: holds rows of {', '.join(sorted(self.venues))}; leave --venue away, or choose one"
             )
         return asked
 
@@ -249,7 +249,8 @@ class _Import:
 
     def _reject(self, fault: Rejected, whose: str = "") -> None:
         if self.quarantine is None:
-            raise RowError(f"{self.path}: row {fault.row}: {whose}{fault.reason}; {REMEDY}")
+            where = f"row {fault.row}: " if fault.row else ""
+            raise RowError(f"{self.path}: {where}{whose}{fault.reason}; {REMEDY}")
         self.first_fault = self.first_fault or f"row {fault.row}: {fault.reason}"
         self.quarantine.add(fault)
 
@@ -280,8 +281,8 @@ class _Import:
     def _commit(self) -> ImportReport:
         for writer in self.writers.values():
             writer.refuse_overlap()
-            for part in writer.parts:
-                part.close()
+            for name in writer.close():
+                self._reject(Rejected(0, f"{name} came before, far above", ""))
         streams = [self._commit_bars(*key, frames) for key, frames in self.bars.items()]
         for stream, writer in self.writers.items():
             writer.commit(self.path.name)

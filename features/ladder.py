@@ -247,7 +247,7 @@ def replay_l2(  # noqa: C901 - one loop, read top to bottom
         elif side[i] != 0:
             s = 0 if side[i] > 0 else 1
             ordinal += 1
-            key = price[i] if s == 0 else -price[i]
+            key = price[i] * side[i]
             counts[s] = put(keys[s], sizes[s], ages[s], counts[s], key, size[i], ordinal, pace, s)
             if counts[s] == room:
                 row = i + 1

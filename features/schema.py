@@ -35,7 +35,7 @@ class Column:
     absent: Any = None
 
     def taken_from(self, frame: pl.DataFrame, name: str) -> pl.Expr:
-        """The column as the table wants it; an empty cell of a number or text says nothing, of a count it is a fault."""
+        """The column as the table wants it; an empty cell of a number or text says nothing, of a count it is wrong."""
         if name not in frame.columns and self.absent is not None:
             return pl.lit(self.absent, dtype=self.dtype).alias(name)
         cells = pl.col(name).cast(self.dtype)
@@ -273,7 +273,9 @@ FUNDING = Table(
     columns={
         **TS,
         "funding_ns": Column(pl.Int64, "the settlement that the rate is paid at; 0 unknown", 0),
-        "rate": Column(pl.Float64, "paid by longs to shorts at the settlement, as a fraction of notional"),
+        "rate": Column(
+            pl.Float64, "paid by longs to shorts at the settlement, a fraction of notional, as known at ts_ns"
+        ),
         "predicted_rate": _number("the venue's forecast of the next rate"),
         "interval_s": Column(pl.Int64, "time between settlements; 0 unknown", 0),
         "mark_price": _number("mark price"),
@@ -284,6 +286,7 @@ FUNDING = Table(
     rules=(
         *IN_TIME,
         Rule("rate", ~(pl.col("rate").abs() < 1), "rate is a fraction of notional, below 1"),
+        Rule("interval_s", pl.col("interval_s") < 0, "interval_s is a number of seconds, or 0"),
         *_at_least_zero("mark_price", "index_price", "last_price", or_absent=True),
     ),
     partition="month",

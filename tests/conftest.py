@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 from features.clock import parse_utc
 from features.pipeline import Panel, compute_panel
@@ -15,6 +16,9 @@ from models.calibration import Calibration
 from models.neural.forecaster import NeuralForecaster
 from training.config import DEMO, TrainingConfig, load_config
 from training.fit import train
+
+settings.register_profile("unhurried", deadline=None)  # the first example may compile a loop
+settings.load_profile("unhurried")
 
 SLICE_END = "2020-08-20"
 TRAINED_UNTIL = "2020-06-30T23:00"

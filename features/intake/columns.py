@@ -13,7 +13,7 @@ from features.errors import FormatError
 from features.intake.batch import BATCH_ROWS, Rejected
 from features.intake.csvfile import header_of, typed_blocks
 from features.intake.stream import require_file
-from features.intake.units import iso_ns, scale_ns, scaled
+from features.intake.units import scale_ns, scaled, texts_ns
 
 UNIT_ENDS = ("_ns", "_us", "_ms", "_s")
 
@@ -85,7 +85,7 @@ def stamps(path: Path, column: pl.Series, unit: str | None) -> pl.Series:
         return column.cast(pl.Datetime("ns")).cast(pl.Int64)
     values = numbers(column)
     if values.null_count() == len(values):
-        return pl.Series(column.name, [_iso(text) for text in column.to_list()], dtype=pl.Int64)
+        return texts_ns(column)
     told = unit or next((end[1:] for end in UNIT_ENDS if column.name.lower().endswith(end)), None)
     scale = scale_ns(f"{path}: column {column.name}", float(values.drop_nulls()[0]), told)
     if column.dtype.is_integer():
@@ -104,10 +104,3 @@ def _fractions(column: pl.Series, values: pl.Series, scale: int) -> pl.Series:
         part = decimals.cast(pl.Int64, strict=False).fill_null(0) if digits else pl.Series([0] * len(whole))
     stamps_ns = scaled(whole, scale)
     return pl.select(pl.when(stamps_ns == -1).then(-1).otherwise(stamps_ns + part)).to_series().alias(column.name)
-
-
-def _iso(text: str | None) -> int | None:
-    try:
-        return iso_ns(text) if text else None
-    except ValueError:
-        return None

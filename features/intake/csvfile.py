@@ -30,25 +30,23 @@ def header_of(path: Path, separator: str = ",") -> list[str]:
 
 
 def _fields(path: Path, line: bytes, separator: str) -> list[str]:
-    """The names in a header line; each may stand there once."""
     try:
-        header = next(csv.reader([line.decode().strip()], delimiter=separator))
+        return next(csv.reader([line.decode().strip()], delimiter=separator))
     except (UnicodeDecodeError, csv.Error) as error:
         raise FormatError(f"{path}: is no delimited text ({error})") from error
-    twice = next((name for i, name in enumerate(header) if name in header[:i]), None)
-    if twice is not None and not twice.replace(".", "").isdigit():
-        raise SchemaError(f"{path}: the header names {twice!r} twice; rename one of the columns")
-    return header
 
 
 def require_columns(path: Path, header: Sequence[str], wanted: Sequence[str]) -> None:
-    """Refuse a header that lacks a wanted column.
+    """Refuse a header that lacks a wanted column or names one twice.
 
     Raises
     ------
     SchemaError
         Naming the missing columns and those found.
     """
+    twice = next((name for i, name in enumerate(header) if name in header[:i]), None)
+    if twice is not None:
+        raise SchemaError(f"{path}: the header names {twice!r} twice; rename one of the columns")
     missing = [name for name in wanted if name not in header]
     if missing:
         raise SchemaError(f"{path}: no column {', '.join(missing)}; found {', '.join(header)}")
@@ -73,7 +71,7 @@ def typed_blocks(
             taken, header, block = _take_header(path, block, separator)
             if header is not None:
                 require_columns(path, header, list(dtypes))
-        if header is not None and block.strip():
+        if header is not None and not block.isspace():
             yield from _frames(block, header, dtypes, separator, row + taken, lines - taken)
         row += lines
 

@@ -45,10 +45,12 @@ class Door:
     table: Table
     gaps: int = 0
     unnumbered: int = 0
+    jumbled: bool = False
     open_gap: Gap | None = None
     _highest: dict[str, int] = field(default_factory=dict)
     _reached: int = -1
-    _cuts: int = 0
+    _last_row: int = 0
+    _last: dict[str, int] = field(default_factory=dict)
     _names: dict[str, pl.Series] = field(default_factory=dict)
 
     def admit(self, frame: pl.DataFrame, cuts: Sequence[int] = ()) -> tuple[pl.DataFrame, list[Rejected]]:
@@ -61,23 +63,37 @@ class Door:
         the file so far that its reader could not read: a book may have missed a change there.
         """
         is_book = self.table is BOOK_DELTAS
-        if is_book and len(cuts) > self._cuts:
-            frame = _cut(frame, cuts[self._cuts :])
-            self._cuts = len(cuts)
-        frame, bad = self._split(frame, self._broken_rule(frame), void=is_book)
-        for column in self._witnesses(frame):
-            frame, late = self._split(frame, self._out_of_order(frame, column), void=is_book and column != "seq")
-            bad += late
-        for column, absent in NAMES.items():
-            if {"seq", "id"} <= set(self.table.key) and len(frame):
-                frame, again = self._split(frame, self._repeated(frame, column, absent))
-                bad += again
+        if is_book:
+            frame = self._cut(frame, cuts)
+        reasons = _Reasons(len(frame))
+        reasons.add(self._broken_rule(frame), void=is_book)
+        for column in (*self.table.order, "ts_ns"):
+            reasons.add(self._out_of_order(reasons.good(frame), column), void=is_book and column != "seq")
+        if {"seq", "id"} <= set(self.table.key):
+            for column, absent in NAMES.items():
+                good = reasons.good(frame)
+                reasons.add(self._repeated(good, column, absent) if len(good) else None)
+        frame, bad = self._split(frame, reasons)
         if "seq" in self.table.key:
             nameless = (pl.col("seq") < 0) & (pl.col("id") == "" if "id" in self.table.key else pl.lit(value=True))
             self.unnumbered += int(frame.select(nameless.sum()).item())
         if is_book and len(frame):
             self._follow_numbers(frame)
+            self._last = {name: int(frame[name][-1]) for name in ("ts_ns", "local_ns", "seq")}
         return frame, bad
+
+    def _cut(self, frame: pl.DataFrame, cuts: Sequence[int]) -> pl.DataFrame:
+        """Put a row that voids the book before the first row after each row that could not be read."""
+        rows = frame["row"].to_numpy()
+        due = np.array([cut for cut in cuts if cut > self._last_row], dtype=np.int64)
+        self._last_row = max(self._last_row, int(rows.max(initial=0)))
+        after = np.searchsorted(np.sort(due), rows)
+        first = np.flatnonzero(np.diff(np.concatenate(([0], after))) > 0)
+        if not len(first):
+            return frame
+        void = frame[first].with_columns(**{name: pl.lit(v, dtype=frame[name].dtype) for name, v in VOID.items()})
+        order = np.argsort(np.concatenate((first - 0.5, np.arange(len(frame)))), kind="stable")
+        return pl.concat((void, frame))[order]
 
     def _broken_rule(self, frame: pl.DataFrame) -> pl.Series | None:
         """The first rule that each row breaks, in words; null where it keeps them all."""
@@ -94,31 +110,35 @@ class Door:
         ]
         return frame.select(pl.coalesce(tests))[:, 0]
 
-    def _witnesses(self, frame: pl.DataFrame) -> list[str]:
-        """The columns that must not go back: what tells the order, and the exchange's clock within its tolerance."""
-        if frame.is_empty():
-            return []
-        told = [name for name in self.table.order if name in frame.columns and (frame[name] != ABSENT[name]).all()]
-        return [*told[:1], "ts_ns"]
-
     def _out_of_order(self, frame: pl.DataFrame, column: str) -> pl.Series | None:
-        """Say for each row whether it stands before one that came earlier, or repeats one that may not repeat."""
-        values = frame[column].to_numpy()
-        before = self._highest_before(frame, column, values)
-        alone = column == "ts_ns" and self._witnesses(frame) == ["ts_ns"]
+        """Say for each row whether it stands before one that came earlier, or repeats one that may not repeat.
+
+        A row is held against the best witness that it carries, and its exchange time has some tolerance then.
+        """
+        if column not in frame.columns:
+            return None
+        mine, better = _carrying(frame, column, self.table.order)
+        if not mine.any():
+            return None
+        rows = np.arange(len(frame)) if mine.all() else np.flatnonzero(mine)
+        values = frame[column].to_numpy()[rows]
+        before = self._highest_before(frame if mine.all() else frame[rows], column, values)
+        allowed = np.where(better[rows], REORDER_NS, 0) if column == "ts_ns" else 0
         must_grow = self.table.key == ("ts_ns",) and not self.table.order
-        allowed = REORDER_NS if column == "ts_ns" and not alone else 0
         wrong = (values + allowed < before) | (must_grow & (values == before))
         self._highest[column] = int(max(before[-1], values[-1]))
         if not wrong.any():
             return None
-        told = [
-            self._told(column, int(v), int(b)) if w else None for v, b, w in zip(values, before, wrong, strict=True)
-        ]
-        return pl.Series(told, dtype=pl.String)
+        reasons: list[str | None] = [None] * len(frame)
+        for i in np.flatnonzero(wrong):
+            reasons[rows[i]] = self._told(column, int(values[i]), int(before[i]))
+        return pl.Series(reasons, dtype=pl.String)
 
     def _repeated(self, frame: pl.DataFrame, column: str, absent: object) -> pl.Series | None:
-        """Say which rows carry a name that came before, in this batch or the last."""
+        """Say which rows carry a name that came before, in this batch or the last.
+
+        Names that do not count up may come again much later: ``jumbled`` asks for a look at the whole.
+        """
         names, last = frame[column], self._names.get(column)
         self._names[column] = names
         if column == "seq" and _grows(names, last):
@@ -126,6 +146,7 @@ class Door:
         told = names != absent
         if not told.any():
             return None
+        self.jumbled = True
         again = told & ~names.is_first_distinct()
         if last is not None:
             again |= told & names.is_in(last.implode())
@@ -151,16 +172,33 @@ class Door:
         fault = "repeats a row" if value == before else "goes back; an earlier row has"
         return f"{column} {shown(value)} {fault}{'' if value == before else ' ' + shown(before)}"
 
-    def _split(
-        self, frame: pl.DataFrame, reason: pl.Series | None, *, void: bool = False
-    ) -> tuple[pl.DataFrame, list[Rejected]]:
-        if reason is None or reason.null_count() == len(reason):
+    def _split(self, frame: pl.DataFrame, reasons: "_Reasons") -> tuple[pl.DataFrame, list[Rejected]]:
+        if reasons.none:
             return frame, []
-        bad = frame.filter(reason.is_not_null())
+        bad = frame.filter(reasons.bad)
         texts = bad.select(pl.struct(list(self.table.columns)).struct.json_encode())[:, 0]
-        told = zip(bad["row"], reason.drop_nulls(), texts, strict=True)
-        kept = _voided(frame, reason.is_not_null()) if void else frame.filter(reason.is_null())
+        told = zip(bad["row"], reasons.texts[reasons.bad], texts, strict=True)
+        stays = ~reasons.bad | reasons.void
+        kept = frame.filter(stays)
+        if reasons.void.any():
+            kept = self._voided(kept, pl.Series(reasons.void[stays]))
         return kept, [Rejected(row, why, text) for row, why, text in told]
+
+    def _voided(self, frame: pl.DataFrame, bad: pl.Series) -> pl.DataFrame:
+        """The same rows, but where they are bad the book is said to be unknown, at the time of the row before."""
+        carried = [
+            pl.when(bad)
+            .then(None)
+            .otherwise(pl.col(c))
+            .forward_fill()
+            .fill_null(pl.lit(self._last.get(c), dtype=pl.Int64))
+            .alias(c)
+            for c in ("ts_ns", "local_ns", "seq")
+        ]
+        void = [
+            pl.when(bad).then(v).otherwise(pl.col(name)).cast(frame[name].dtype).alias(name) for name, v in VOID.items()
+        ]
+        return frame.with_columns(void + carried).drop_nulls(["ts_ns", "local_ns", "seq"])
 
     def _follow_numbers(self, frame: pl.DataFrame) -> None:
         """Note where a book message builds on a number that the book had not reached."""
@@ -178,24 +216,43 @@ class Door:
             self.open_gap = Gap(int(frame["row"][last_gap]), int(reached[last_gap]), int(wanted[last_gap]))
 
 
-def _voided(frame: pl.DataFrame, bad: pl.Series) -> pl.DataFrame:
-    """The same rows, but where they are bad the book is said to be unknown; their time is that of the row before."""
-    marked = frame.with_columns(
-        [pl.when(bad).then(v).otherwise(pl.col(name)).cast(frame[name].dtype).alias(name) for name, v in VOID.items()]
-        + [pl.when(bad).then(None).otherwise(pl.col(c)).forward_fill().alias(c) for c in ("ts_ns", "local_ns", "seq")]
-    )
-    return marked.drop_nulls(["ts_ns", "local_ns", "seq"])
+class _Reasons:
+    """Why rows of a batch are bad, gathered check by check; a row is asked about until it is."""
+
+    def __init__(self, rows: int) -> None:
+        self.bad, self.void = np.zeros(rows, dtype=bool), np.zeros(rows, dtype=bool)
+        self.texts: NDArray[np.object_] = np.empty(rows, dtype=object)
+
+    @property
+    def none(self) -> bool:
+        """Whether every row is good."""
+        return not self.bad.any()
+
+    def good(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows that no check has found bad."""
+        return frame if self.none else frame.filter(~self.bad)
+
+    def add(self, found: pl.Series | None, *, void: bool = False) -> None:
+        """Take in what a check of the good rows found: a text, or null for a row that passes."""
+        if found is None or found.null_count() == len(found):
+            return
+        rows = np.flatnonzero(~self.bad)[found.is_not_null().to_numpy()]
+        self.texts[rows] = found.drop_nulls().to_list()
+        self.bad[rows] = True
+        self.void[rows] = void
 
 
-def _cut(frame: pl.DataFrame, cuts: Sequence[int]) -> pl.DataFrame:
-    """Put a row that voids the book before the first row after each cut."""
-    after = np.searchsorted(np.sort(cuts), frame["row"].to_numpy())
-    first = np.flatnonzero(np.diff(np.concatenate(([0], after))) > 0)
-    if not len(first):
-        return frame
-    void = frame[first].with_columns(**{name: pl.lit(v, dtype=frame[name].dtype) for name, v in VOID.items()})
-    order = np.argsort(np.concatenate((first - 0.5, np.arange(len(frame)))), kind="stable")
-    return pl.concat((void, frame))[order]
+def _carrying(frame: pl.DataFrame, column: str, order: tuple[str, ...]) -> tuple[Mask, Mask]:
+    """Rows that a column orders, and rows that a better witness orders; every row has an exchange time."""
+    better = np.zeros(len(frame), dtype=bool)
+    for name in order:
+        if name == column:
+            break
+        if name in frame.columns:
+            better |= frame[name].to_numpy() != ABSENT[name]
+    if column == "ts_ns":
+        return np.ones(len(frame), dtype=bool), better
+    return (frame[column].to_numpy() != ABSENT[column]) & ~better, better
 
 
 def _grows(numbers: pl.Series, last: pl.Series | None) -> bool:

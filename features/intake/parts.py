@@ -80,6 +80,7 @@ def _parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         compression="zstd",
         use_dictionary=[name for name in schema.names if name not in delta],
         column_encoding=delta or None,
+        write_statistics=["ts_ns"],
     )
 
 
@@ -155,6 +156,15 @@ class StreamWriter:
     def _is_ours(self, entry: dict[str, str]) -> bool:
         return bool(entry["source"] == self.source_sha256)
 
+    def close(self) -> list[str]:
+        """End the parts; names that came twice, far apart, are dropped the second time and answered."""
+        again: list[str] = []
+        for part in self.parts:
+            part.close()
+            if self.door.jumbled:
+                again += _without_repeats(part, list(self.door.table.key))
+        return again
+
     def refuse_overlap(self) -> None:
         """Refuse rows without a key that fall into the span of another file's rows: they may be the same events.
 
@@ -200,3 +210,18 @@ def _overlap(part: PartWriter, entry: dict[str, int]) -> bool:
     inside = part.first_ns < entry["last_ns"] and entry["first_ns"] < part.last_ns
     instant = part.first_ns == part.last_ns or entry["first_ns"] == entry["last_ns"]
     return inside or (instant and part.first_ns <= entry["last_ns"] and entry["first_ns"] <= part.last_ns)
+
+
+def _without_repeats(part: PartWriter, key: list[str]) -> list[str]:
+    """Rewrite a closed part without the rows whose key came before; answers their keys as text."""
+    keys = pl.read_parquet(part.scratch, columns=key, hive_partitioning=False)
+    named = pl.col("seq") >= 0 if "id" not in key else (pl.col("seq") >= 0) | (pl.col("id") != "")
+    again = keys.select(named & ~pl.struct(key).is_first_distinct()).to_series()
+    if not again.any():
+        return []
+    rows = pl.read_parquet(part.scratch, hive_partitioning=False).filter(~again)
+    table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+    with _parquet_writer(part.scratch, table.schema) as file:
+        file.write_table(table, row_group_size=ROW_GROUP)
+    part.rows = len(rows)
+    return [str(dict(zip(key, cells, strict=True))) for cells in keys.filter(again).rows()]

@@ -83,3 +83,15 @@ def iso_ns(text: str) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return int(moment.timestamp()) * NS_PER_S + (int(digits[:9].ljust(9, "0")) if digits else 0)
+
+
+def texts_ns(column: pl.Series) -> pl.Series:
+    """Nanoseconds of ISO-8601 texts; null where a text is none."""
+    return pl.Series(column.name, [_iso_or_none(text) for text in column.to_list()], dtype=pl.Int64)
+
+
+def _iso_or_none(text: object) -> int | None:
+    try:
+        return iso_ns(text) if isinstance(text, str) else None
+    except ValueError:
+        return None

@@ -103,14 +103,14 @@ def _load(path: Path) -> tuple[pl.DataFrame, list[Rejected]]:
 
 
 def _found(path: Path, columns: list[str]) -> dict[str, str]:
-    names = found(columns, NAMES)
+    names = found([c for c in columns if c != "row"], NAMES)
     needed = [name for name in NUMBERS if BARS.columns[name].absent is None]
     missing = [name for name in needed if name not in names]
     if "time" not in names and "close_time" not in names:
         missing.insert(0, "time")
     if missing:
         raise SchemaError(
-            f"{path}: no column for {', '.join(missing)}; found {', '.join(columns)}; "
+            f"{path}: no column for {', '.join(missing)}; found {', '.join(c for c in columns if c != 'row')}; "
             "name them as ts_ms, open, high, low, close, volume"
         )
     return names
@@ -137,10 +137,11 @@ def _timed(
 def _at_open(frame: pl.DataFrame, names: dict[str, str], options: Options) -> tuple[pl.DataFrame, Note | None]:
     """Stamp bars at their open."""
     ts_ns = frame["ts_ns"].drop_nulls().to_numpy()
-    if len(ts_ns) < 2:
-        return frame, None
     steps, counts = np.unique(np.diff(ts_ns), return_counts=True)
-    step = options.bar_s * NS_PER_S if options.bar_s else int(steps[counts.argmax()])
+    common = int(steps[counts.argmax()]) if len(steps) else 0
+    step = options.bar_s * NS_PER_S if options.bar_s else common
+    if step <= 0:
+        return frame, None
     late = step - int(ts_ns[0] % step)  # one unit before a full bar: Binance's close_time
     ends_early = late in UNITS_NS.values() and late < step
     if options.stamp == "open" or not (options.stamp == "close" or ends_early or "time" not in names):

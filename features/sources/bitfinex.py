@@ -15,6 +15,7 @@ from typing import Any
 
 from features.intake.batch import Item, Note, Options, Rejected, Rows
 from features.intake.capture import Message, collect
+from features.intake.channels import FirstChannel, PastTrades
 from features.schema import ADD, DELETE, FUNDING, OPEN_INTEREST, ORDER_EVENTS, SET
 
 NS_PER_MS = 1_000_000
@@ -34,21 +35,22 @@ def read(path: Path, options: Options) -> Iterator[Item]:
     del options
     feed = Feed()
     for item in collect(path, feed.parse):
-        if isinstance(item, Rejected) and item.row != feed.row:
-            feed.lose()
+        if isinstance(item, Rejected):
+            feed.lost.update(feed.orders)
         yield item
-    yield from map(Note, feed.notes)
+    yield from feed.books.notes()
+    yield from feed.gaps
 
 
 @dataclass(slots=True)
 class Channel:
-    """A subscription; ``begun``: its snapshot has come; ``void``: a change may have been lost since."""
+    """A subscription; ``raw``: its book tells orders; ``begun``: its snapshot has come."""
 
     kind: str
     symbol: str
     book: str
+    raw: bool
     begun: bool = False
-    void: bool = False
 
 
 @dataclass(slots=True)
@@ -57,41 +59,38 @@ class Feed:
 
     Attributes
     ----------
-    chosen : the book that is kept, by symbol.
+    books : the book that is kept, by symbol.
     orders : the live orders of raw books with side and price, by symbol.
+    lost : symbols whose orders are not known until their next snapshot.
+    gaps : what is to be told of missing numbers.
     seq : number of the last message of the connection; -1 unknown.
-    row : line of the last message that was JSON.
     """
 
     channels: dict[int, Channel] = field(default_factory=dict)
-    chosen: dict[str, str] = field(default_factory=dict)
+    books: FirstChannel = field(default_factory=lambda: FirstChannel("books"))
+    trades: PastTrades = field(default_factory=PastTrades)
     orders: dict[str, dict[int, tuple[int, float]]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)
+    gaps: list[Note] = field(default_factory=list)
     bulk: bool = False
     seq: int = -1
-    row: int = 0
 
     def parse(self, rows: Rows, message: Message) -> None:
         """Add the rows of one message; other channels and answers to requests add none."""
-        self.row, body = message.row, message.body
+        body = message.body
         if isinstance(body, dict):
             self._event(body)
             return
         word = body[1] if isinstance(body[1], str) else ""
         start = 3 if word and word != "hb" else 2
         content, tail = body[start - 1], body[start:]
-        self._count(message.row, next((x for x in tail if x < FIRST_STAMP), None))
+        ts_ns = next((x * NS_PER_MS for x in tail if x >= FIRST_STAMP), message.local_ns)
+        self._count(rows, message, next((x for x in tail if x < FIRST_STAMP), None), ts_ns)
         if body[0] == 0 or word in ("hb", "cs", "tu"):
             return
         if body[0] not in self.channels:
             raise ValueError(f"channel {body[0]} was not subscribed in this file, its symbol is not known")
-        ts_ns = next((x * NS_PER_MS for x in tail if x >= FIRST_STAMP), message.local_ns)
         self._content(rows, message, self.channels[body[0]], content, ts_ns)
-
-    def lose(self) -> None:
-        """Take all books as void until their next snapshot."""
-        for channel in self.channels.values():
-            channel.void = True
 
     def _event(self, body: dict[str, Any]) -> None:
         if body["event"] == "info" and "version" in body:  # a new connection
@@ -103,14 +102,19 @@ class Feed:
             kind = body["channel"] if body["channel"] != "status" else key.partition(":")[0]
             symbol = body.get("symbol") or key.partition(":")[2]
             book = " ".join(str(body[name]) for name in ("prec", "freq", "len") if name in body)
-            self.channels[body["chanId"]] = Channel(kind, symbol, book)
+            self.channels[body["chanId"]] = channel = Channel(kind, symbol, book, raw=book.startswith("R0"))
+            self.lost |= {symbol} if channel.raw else set()
 
-    def _count(self, row: int, seq: int | None) -> None:
+    def _count(self, rows: Rows, message: Message, seq: int | None, ts_ns: int) -> None:
+        """Follow the numbers of the connection; where some are missing no book is known until its next snapshot."""
         if seq is None:
             return
         if self.seq >= 0 and seq != self.seq + 1:
-            self.notes.append(f"line {row}: messages {self.seq + 1} to {seq - 1} are missing; books are void")
-            self.lose()
+            told = f"line {message.row}: messages {self.seq + 1} to {seq - 1} are missing; books are void"
+            self.gaps.append(Note(told))
+            self.lost.update(self.orders)
+            for symbol in self.books.kept:
+                rows.cut(message.row, symbol, ts_ns, message.local_ns)
         self.seq = seq
 
     def _content(self, rows: Rows, message: Message, channel: Channel, content: Any, ts_ns: int) -> None:  # noqa: ANN401
@@ -119,7 +123,7 @@ class Feed:
         elif channel.kind == "deriv":
             _status(rows, message, channel.symbol, content)
         elif channel.symbol.startswith("t") and channel.kind == "trades":
-            _trades(rows, message, channel.symbol, content)
+            self._trades(rows, message, channel.symbol, content)
         elif channel.symbol.startswith("t") and channel.kind == "book":
             if not ts_ns:
                 raise ValueError("it carries no time, and that of receipt was not recorded")
@@ -129,67 +133,47 @@ class Feed:
         listed = not content or isinstance(content[0], list)
         snapshot = listed and not (self.bulk and channel.begun)
         entries = content if listed else [content]
-        raw = channel.book.startswith("R0")
-        lost, channel.void = channel.void and not snapshot, True  # until all of this message is read
-        if raw:
-            self._orders(rows, message, channel.symbol, entries, ts_ns, snapshot=snapshot, lost=lost)
-        elif self._keeps(channel):
-            _levels(rows, message, channel.symbol, entries, ts_ns, snapshot=snapshot, lost=lost)
-        channel.begun, channel.void = True, raw and lost
-
-    def _keeps(self, channel: Channel) -> bool:
-        if self.chosen.setdefault(channel.symbol, channel.book) == channel.book:
-            return True
-        note = f"{channel.symbol}: kept the book {self.chosen[channel.symbol]}, left out {channel.book}"
-        self.notes += [note] * (note not in self.notes)
-        return False
+        channel.begun = True
+        if channel.raw:
+            self._orders(rows, message, channel.symbol, entries, ts_ns, snapshot=snapshot)
+        elif self.books.keeps(channel.symbol, channel.book):
+            _levels(rows, message, channel.symbol, entries, ts_ns, snapshot=snapshot)
 
     def _orders(
-        self,
-        rows: Rows,
-        message: Message,
-        symbol: str,
-        entries: list[Any],
-        ts_ns: int,
-        *,
-        snapshot: bool,
-        lost: bool,
+        self, rows: Rows, message: Message, symbol: str, entries: list[Any], ts_ns: int, *, snapshot: bool
     ) -> None:
-        """Tell new orders from changed ones; after a loss no order is known until the next snapshot."""
-        live = dict(self.orders.get(symbol, {}))
+        """Tell new orders from changed ones; of orders that are not known all are taken back."""
+        known, live = symbol not in self.lost, dict(self.orders.get(symbol, {}))
         add = partial(rows.add, ORDER_EVENTS, message.row, symbol, ts_ns=ts_ns, local_ns=message.local_ns, seq=-1)
-        if snapshot or lost:
+        if snapshot or not known:
             for number, (side, price) in live.items():
                 add(order_id=number, action=DELETE, side=side, price=price, size=nan)
             live = {}
-        for number, price, amount, *_ in [] if lost else entries:
+        for number, price, amount, *_ in entries if snapshot or known else []:
             side = 1 if amount > 0 else -1
-            known = live.pop(number, None)
-            if known is not None and (not price or known != (side, float(price))):
-                add(order_id=number, action=DELETE, side=known[0], price=known[1], size=nan)
+            before = live.pop(number, None)
+            if before is not None and (not price or before != (side, float(price))):
+                add(order_id=number, action=DELETE, side=before[0], price=before[1], size=nan)
             if price:
                 live[number] = (side, float(price))
-                action = SET if known == live[number] else ADD
+                action = SET if before == live[number] else ADD
                 add(order_id=number, action=action, side=side, price=float(price), size=float(abs(amount)))
         self.orders[symbol] = live
+        self.lost -= {symbol} if snapshot else set()
+
+    def _trades(self, rows: Rows, message: Message, symbol: str, content: list[Any]) -> None:
+        """Add a trade, or the past trades that come with the subscription, oldest first."""
+        past = not content or isinstance(content[0], list)
+        for number, stamp, amount, price, *_ in sorted(content) if past else [content]:
+            if self.trades.is_new(symbol, number, past=past):
+                add = partial(rows.trade, message.row, symbol, stamp * NS_PER_MS, message.local_ns, seq=number, name="")
+                add(side=1 if amount > 0 else -1, price=price, size=abs(amount))
 
 
-def _levels(
-    rows: Rows, message: Message, symbol: str, entries: list[Any], ts_ns: int, *, snapshot: bool, lost: bool
-) -> None:
-    if lost:
-        rows.cut(message.row, symbol, ts_ns, message.local_ns)
+def _levels(rows: Rows, message: Message, symbol: str, entries: list[Any], ts_ns: int, *, snapshot: bool) -> None:
     levels = [(amount > 0, price, abs(amount) if count else 0) for price, count, amount, *_ in entries]
     bids, asks = ([(price, size) for is_bid, price, size in levels if is_bid is side] for side in (True, False))
     rows.deltas(message.row, symbol, ts_ns, message.local_ns, bids, asks, snapshot=snapshot)
-
-
-def _trades(rows: Rows, message: Message, symbol: str, content: list[Any]) -> None:
-    """Add a trade, or the past trades that come with the subscription, oldest first."""
-    listed = not content or isinstance(content[0], list)
-    for number, stamp, amount, price, *_ in sorted(content) if listed else [content]:
-        add = partial(rows.trade, message.row, symbol, stamp * NS_PER_MS, message.local_ns, seq=number, name="")
-        add(side=1 if amount > 0 else -1, price=price, size=abs(amount))
 
 
 def _status(rows: Rows, message: Message, symbol: str, content: list[Any]) -> None:

@@ -2,7 +2,6 @@
 
 Sizes are contracts. The book names its levels by number: changes of a level carried no price
 before 2023, so a change of a level that no ``partial`` or ``insert`` brought cannot be read.
-After a book message that cannot be read the symbol's book is void until its next ``partial``.
 Book messages carry a time since 2023 only, liquidations none; theirs is the time of receipt.
 """
 
@@ -16,6 +15,7 @@ from typing import Any
 from features.clock import NS_PER_S
 from features.intake.batch import Item, Options, Rows
 from features.intake.capture import Message, collect
+from features.intake.channels import PastTrades
 from features.intake.units import iso_ns
 from features.schema import FUNDING, OPEN_INTEREST
 
@@ -29,11 +29,11 @@ Data = dict[str, Any]
 
 @dataclass(slots=True)
 class Known:
-    """What earlier messages said: prices of levels, fields of instruments, void books and whether that was told."""
+    """What earlier messages said: prices of levels, fields of instruments, trades."""
 
     prices: dict[str, dict[int, float]] = field(default_factory=dict)
     instruments: dict[str, Data] = field(default_factory=dict)
-    void: dict[str, bool] = field(default_factory=dict)
+    trades: PastTrades = field(default_factory=PastTrades)
 
 
 def read(path: Path, options: Options) -> Iterator[Item]:
@@ -47,16 +47,12 @@ def read(path: Path, options: Options) -> Iterator[Item]:
 
 
 def _parse(known: Known, rows: Rows, message: Message) -> None:
-    """Add the rows of one message, after saying which books became void before it."""
-    if message.url or "table" not in message.body:
+    """Add the rows of one message; other tables and answers to subscriptions add none."""
+    if message.url:
         return
-    untold = [symbol for symbol, told in known.void.items() if not told]
-    for symbol in untold:
-        rows.cut(message.row, symbol, _ts_ns(message), message.local_ns)
-    parse = TABLES.get(message.body["table"])
+    parse = TABLES.get(message.body.get("table"))
     if parse is not None:
         parse(known, rows, message)
-    known.void.update((symbol, True) for symbol in untold if symbol in known.void)
 
 
 def _ts_ns(message: Message, *data: Data) -> int:
@@ -74,20 +70,14 @@ def _number(value: float | None) -> float:
 
 
 def _book(known: Known, rows: Rows, message: Message) -> None:
-    """Add a book message; its symbols' books count as void until all of it is read."""
-    whole = message.body["action"] == "partial"
     by_symbol: dict[str, list[Data]] = defaultdict(list)
     asked = message.body.get("filter") or {}
-    if whole and "symbol" in asked:
+    if message.body["action"] == "partial" and "symbol" in asked:
         by_symbol[asked["symbol"]] = []  # an empty book has no levels to name it
     for level in message.body["data"]:
         by_symbol[level["symbol"]].append(level)
-    sound = [symbol for symbol in by_symbol if whole or symbol not in known.void]
-    known.void.update((symbol, False) for symbol in by_symbol if symbol not in known.void)
     for symbol, levels in by_symbol.items():
         _change(known, rows, message, symbol, levels)
-    for symbol in sound:
-        del known.void[symbol]
 
 
 def _change(known: Known, rows: Rows, message: Message, symbol: str, levels: list[Data]) -> None:
@@ -129,17 +119,21 @@ def _top_book(_: Known, rows: Rows, message: Message) -> None:
         rows.book(message.row, book["symbol"], ts_ns, message.local_ns, book["bids"], book["asks"], depth=TOP_DEPTH)
 
 
-def _trade(_: Known, rows: Rows, message: Message) -> None:
-    for trade in message.body["data"]:
-        if trade["symbol"].startswith("."):
+def _trade(known: Known, rows: Rows, message: Message) -> None:
+    past = message.body["action"] == "partial"
+    trades = [trade for trade in message.body["data"] if not trade["symbol"].startswith(".")]
+    for trade in sorted(trades, key=lambda trade: _ts_ns(message, trade)):
+        ts_ns = _ts_ns(message, trade)
+        name = "" if trade["trdMatchID"] == NO_MATCH else trade["trdMatchID"]
+        if not known.trades.is_new(trade["symbol"], ts_ns, name, past=past):
             continue
         rows.trade(
             message.row,
             trade["symbol"],
-            _ts_ns(message, trade),
+            ts_ns,
             message.local_ns,
             seq=-1,
-            name="" if trade["trdMatchID"] == NO_MATCH else trade["trdMatchID"],
+            name=name,
             side=SIDES[trade["side"]],
             price=trade["price"],
             size=trade["size"],
@@ -211,7 +205,7 @@ def _instrument(known: Known, rows: Rows, message: Message) -> None:
             _add_funding(rows, message, whole | stamp, whole.get("fundingTimestamp"))
 
 
-TABLES: dict[str, Callable[[Known, Rows, Message], None]] = {
+TABLES: dict[str | None, Callable[[Known, Rows, Message], None]] = {
     "orderBookL2": _book,
     "orderBookL2_25": _book,
     "orderBook10": _top_book,

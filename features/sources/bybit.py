@@ -18,8 +18,9 @@ from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
-from features.intake.batch import Item, Note, Options, Rejected, Rows
+from features.intake.batch import Item, Note, Options, Rows
 from features.intake.capture import Message, collect
+from features.intake.channels import FirstChannel, PastTrades
 from features.intake.units import iso_ns
 from features.schema import FUNDING, OPEN_INTEREST
 
@@ -36,19 +37,13 @@ DUE, INTERVAL_H = ("nextFundingTime", "next_funding_time"), ("fundingIntervalHou
 def read(path: Path, options: Options) -> Iterator[Item]:
     """Read an archive of books or a recorded socket of Bybit.
 
-    Books of several depths of one symbol would disturb each other: the one that comes first is
-    kept and the others are left out with a note. v2 books carry no gap-free number: after a line
-    that cannot be read they are void until their next snapshot.
+    Of several depths of a symbol's book the one that comes first is kept; the others are left out with a note.
     """
     del options
     feed = Feed()
-    for item in collect(path, feed.parse):
-        if isinstance(item, Rejected) and item.row != feed.row:
-            feed.suspect.update(feed.chosen)
-        yield item
-    for symbol, channels in feed.left_out.items():
-        kept = feed.chosen.get(symbol, "of no channel")
-        yield Note(f"{symbol}: kept the book {kept}, left out {', '.join(sorted(channels))}")
+    yield from collect(path, feed.parse)
+    yield from feed.books.notes()
+    yield from (Note(f"{symbol}: left out {RPI}, orders that only retail users can meet") for symbol in feed.rpi)
 
 
 @dataclass(slots=True)
@@ -57,35 +52,24 @@ class Feed:
 
     Attributes
     ----------
-    chosen : the book channel that is kept, by symbol.
-    suspect : symbols whose v2 book may have lost a change.
+    rpi : symbols whose books of retail orders were left out.
     tickers : the fields told so far, by symbol; changes carry only those that changed.
     tops : books of one level, by symbol.
-    row : line of the last message that was JSON.
     """
 
-    chosen: dict[str, str] = field(default_factory=dict)
-    left_out: dict[str, set[str]] = field(default_factory=dict)
-    suspect: set[str] = field(default_factory=set)
+    books: FirstChannel = field(default_factory=lambda: FirstChannel("books"))
+    trades: PastTrades = field(default_factory=PastTrades)
+    rpi: dict[str, None] = field(default_factory=dict)
     tickers: dict[str, dict[str, Any]] = field(default_factory=dict)
     tops: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
-    row: int = 0
 
     def parse(self, rows: Rows, message: Message) -> None:
         """Add the rows of one message; other topics and answers to requests add none."""
-        self.row = message.row
         topic = message.body.get("topic", "")
         parse = TOPICS.get(topic.partition(".")[0])
         if parse is not None:
             channel, _, symbol = topic.rpartition(".")
             parse(self, rows, message, channel, symbol)
-
-    def keeps(self, symbol: str, channel: str) -> bool:
-        """Whether this channel is the symbol's book."""
-        if channel == RPI or self.chosen.setdefault(symbol, channel) != channel:
-            self.left_out.setdefault(symbol, set()).add(channel)
-            return False
-        return True
 
 
 def _any(data: dict[str, Any], *names: str) -> Any:  # noqa: ANN401 - a JSON value
@@ -111,7 +95,9 @@ def _book(feed: Feed, rows: Rows, message: Message, channel: str, symbol: str) -
         book = feed.tops.setdefault(symbol, {"b": {}, "a": {}})
         bids, asks = (_top(book, side, data[side], snapshot) for side in ("b", "a"))
         rows.book(message.row, symbol, ts_ns, message.local_ns, bids, asks, seq=seq, depth=1)
-    elif feed.keeps(symbol, channel):
+    elif channel == RPI:
+        feed.rpi[symbol] = None
+    elif feed.books.keeps(symbol, channel):
         prev_seq = -1 if snapshot or seq < 0 else seq - 1
         add = partial(rows.deltas, message.row, symbol, ts_ns, message.local_ns, data["b"], data["a"])
         add(seq=seq, prev_seq=prev_seq, snapshot=snapshot)
@@ -128,14 +114,10 @@ def _top(
 
 
 def _old_book(feed: Feed, rows: Rows, message: Message, channel: str, symbol: str) -> None:
-    if not feed.keeps(symbol, channel):
+    if not feed.books.keeps(symbol, channel):
         return
     body, data = message.body, message.body["data"]
     ts_ns, snapshot = int(body["timestamp_e6"]) * NS_PER_US, body["type"] == "snapshot"
-    lost = symbol in feed.suspect and not snapshot
-    feed.suspect.add(symbol)  # until all of this message is read
-    if lost:
-        rows.cut(message.row, symbol, ts_ns, message.local_ns)
     levels: dict[int, list[tuple[str, float]]] = {1: [], -1: []}
     if snapshot:
         changes = data["order_book"] if isinstance(data, dict) else data
@@ -145,20 +127,24 @@ def _old_book(feed: Feed, rows: Rows, message: Message, channel: str, symbol: st
         levels[SIDES[change["side"]]].append((change["price"], change["size"]))
     add = partial(rows.deltas, message.row, symbol, ts_ns, message.local_ns, levels[1], levels[-1])
     add(seq=int(body.get("cross_seq", -1)), snapshot=snapshot)
-    feed.suspect.discard(symbol)
 
 
 def _trade(feed: Feed, rows: Rows, message: Message, channel: str, symbol: str) -> None:
-    del feed, channel, symbol
+    """Add trades; v2 tells the latest one again after each subscription."""
+    del channel
     for one in message.body["data"]:
         stamp = one.get("T") or one.get("trade_time_ms")
+        ts_ns = int(stamp) * NS_PER_MS if stamp else iso_ns(one["timestamp"])
+        symbol, name = _any(one, "s", "symbol"), str(_any(one, "i", "trade_id"))
+        if not feed.trades.is_new(symbol, ts_ns, name):
+            continue
         rows.trade(
             message.row,
-            _any(one, "s", "symbol"),
-            int(stamp) * NS_PER_MS if stamp else iso_ns(one["timestamp"]),
+            symbol,
+            ts_ns,
             message.local_ns,
             seq=-1,
-            name=str(_any(one, "i", "trade_id")),
+            name=name,
             side=SIDES[_any(one, "S", "side")],
             price=_any(one, "p", "price"),
             size=_any(one, "v", "size"),

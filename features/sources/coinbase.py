@@ -8,12 +8,13 @@ number of a book. Tickers repeat what book and trades say and are left out.
 """
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from features.intake.batch import Item, Note, Options, Rows
 from features.intake.capture import Message, collect
+from features.intake.channels import PastTrades
 from features.intake.units import iso_ns
 from features.schema import FIRST_NS
 
@@ -30,24 +31,32 @@ def read(path: Path, options: Options) -> Iterator[Item]:
     The first message of a book carried no time on the Exchange socket; its time is that of receipt.
     """
     del options
-    left_out: list[int] = []
-    yield from collect(path, partial(_parse, left_out))
-    if left_out:
+    feed = Feed()
+    yield from collect(path, feed.parse)
+    if feed.left_out:
         yield Note(
-            f"{len(left_out)} messages of the channel full were left out, the first in row {left_out[0]}: "
+            f"{feed.left_out} messages of the channel full were left out, the first in row {feed.first_out}: "
             "orders named by UUID have no table; record level2 for the book"
         )
 
 
-def _parse(left_out: list[int], rows: Rows, message: Message) -> None:
-    """Add the rows of one message; other types and channels, and answers to subscriptions, add none."""
-    body = message.body
-    kind = body.get("channel") or body.get("type")
-    if kind in FULL_TYPES:
-        left_out.append(message.row)
-    parse = KINDS.get(kind)
-    if parse is not None:
-        parse(rows, message, body)
+@dataclass(slots=True)
+class Feed:
+    """What must be remembered from message to message: trades, and how many messages were left out since which row."""
+
+    trades: PastTrades = field(default_factory=PastTrades)
+    left_out: int = 0
+    first_out: int = 0
+
+    def parse(self, rows: Rows, message: Message) -> None:
+        """Add the rows of one message; other types and channels, and answers to subscriptions, add none."""
+        body = message.body
+        kind = body.get("channel") or body.get("type")
+        if kind in FULL_TYPES:
+            self.left_out, self.first_out = self.left_out + 1, self.first_out or message.row
+        parse = KINDS.get(kind)
+        if parse is not None:
+            parse(self, rows, message, body)
 
 
 def _ts_ns(message: Message, text: str | None) -> int:
@@ -59,13 +68,13 @@ def _ts_ns(message: Message, text: str | None) -> int:
     return message.local_ns
 
 
-def _snapshot(rows: Rows, message: Message, body: Data) -> None:
+def _snapshot(_: Feed, rows: Rows, message: Message, body: Data) -> None:
     ts_ns = _ts_ns(message, body.get("time"))
     bids, asks = ([level[:2] for level in body[side]] for side in ("bids", "asks"))
     rows.deltas(message.row, body["product_id"], ts_ns, message.local_ns, bids, asks, snapshot=True)
 
 
-def _update(rows: Rows, message: Message, body: Data) -> None:
+def _update(_: Feed, rows: Rows, message: Message, body: Data) -> None:
     levels: Levels = {"bid": [], "ask": []}
     for side, price, size in body["changes"]:
         levels[BOOK_SIDES[side]].append((price, size))
@@ -73,13 +82,20 @@ def _update(rows: Rows, message: Message, body: Data) -> None:
     rows.deltas(message.row, body["product_id"], ts_ns, message.local_ns, levels["bid"], levels["ask"])
 
 
-def _match(rows: Rows, message: Message, trade: Data) -> None:
+def _match(feed: Feed, rows: Rows, message: Message, trade: Data) -> None:
+    _trade(feed, rows, message, trade, past=trade["type"] == "last_match")
+
+
+def _trade(feed: Feed, rows: Rows, message: Message, trade: Data, *, past: bool) -> None:
+    number = int(trade["trade_id"])
+    if not feed.trades.is_new(trade["product_id"], number, past=past):
+        return
     rows.trade(
         message.row,
         trade["product_id"],
         _ts_ns(message, trade["time"]),
         message.local_ns,
-        seq=int(trade["trade_id"]),
+        seq=number,
         name="",
         side=OPPOSITE[trade["side"].lower()],
         price=trade["price"],
@@ -87,7 +103,7 @@ def _match(rows: Rows, message: Message, trade: Data) -> None:
     )
 
 
-def _level2_events(rows: Rows, message: Message, body: Data) -> None:
+def _level2_events(_: Feed, rows: Rows, message: Message, body: Data) -> None:
     for event in body["events"]:
         levels: Levels = {"bid": [], "ask": []}
         for change in event["updates"]:
@@ -112,14 +128,14 @@ def _event_ns(message: Message, body: Data, event: Data) -> int:
     return _ts_ns(message, body.get("timestamp"))
 
 
-def _trade_events(rows: Rows, message: Message, body: Data) -> None:
+def _trade_events(feed: Feed, rows: Rows, message: Message, body: Data) -> None:
     """Add trades oldest first; the venue sends past trades newest first."""
     for event in body["events"]:
         for trade in sorted(event["trades"], key=lambda t: (iso_ns(t["time"]), int(t["trade_id"]))):
-            _match(rows, message, trade)
+            _trade(feed, rows, message, trade, past=event["type"] == "snapshot")
 
 
-KINDS: dict[str | None, Callable[[Rows, Message, Data], None]] = {
+KINDS: dict[str | None, Callable[[Feed, Rows, Message, Data], None]] = {
     "snapshot": _snapshot,
     "l2update": _update,
     "match": _match,

@@ -25,8 +25,8 @@ def read(path: Path, options: Options) -> Iterator[Item]:
     """Read a file of updates, after the snapshots beside it.
 
     The snapshots have no time; they are stamped with that of the first update, and only the
-    earliest of several files of updates in a folder begins with them. Their rows are numbered
-    by the line of their own file.
+    earliest of several files of updates in a folder begins with them. Their rows count as row 0
+    of the updates. Where a line of theirs cannot be read they are left out: half a book is none.
 
     Raises
     ------
@@ -94,17 +94,22 @@ def _snapshots(path: Path, symbol: str, ts_ns: int) -> Iterator[Item]:
         yield Note(f"{path.name}: the snapshots beside it belong to {earlier}, which begins earlier")
         return
     yield Note(f"{path.name}: {' and '.join(SNAPSHOTS)} have no time; they are stamped with that of the first update")
-    flags = SNAPSHOT | RESET
+    levels: list[pl.DataFrame] = []
+    faulty = False
     for file in files:
         for block in typed_blocks(file, LEVEL):
-            if isinstance(block, Rejected):
-                yield Rejected(block.row, f"{file.name}: {block.reason}", block.text)
-                continue
-            frame, bad = _sound(block, pl.lit(ts_ns).alias("ts_ns"))
-            yield from (Rejected(r.row, f"{file.name}: {r.reason}", r.text) for r in bad)
-            first = pl.int_range(pl.len()) == 0
-            yield _batch(frame, symbol, pl.when(first).then(flags).otherwise(SNAPSHOT))
-            flags = SNAPSHOT if len(frame) else flags
+            frames, bad = ([], [block]) if isinstance(block, Rejected) else _levels(block, ts_ns)
+            yield from (Rejected(1, f"{file.name}: row {r.row}: {r.reason}", r.text) for r in bad)
+            levels, faulty = levels + frames, faulty or bool(bad)
+    if levels and not faulty:
+        first = pl.int_range(pl.len()) == 0
+        yield _batch(pl.concat(levels), symbol, pl.when(first).then(SNAPSHOT | RESET).otherwise(SNAPSHOT))
+
+
+def _levels(block: pl.DataFrame, ts_ns: int) -> tuple[list[pl.DataFrame], list[Rejected]]:
+    """Sound rows of a snapshot, before the first row of the updates, and the others."""
+    frame, bad = _sound(block, pl.lit(ts_ns).alias("ts_ns"))
+    return [frame.with_columns(row=pl.lit(0, pl.Int64))], bad
 
 
 def _earlier(path: Path) -> str | None:

@@ -1,11 +1,13 @@
 """OKX sockets (v5 public): books, trades, funding-rate, open-interest, liquidation-orders."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from features.intake.batch import Item, Options, Rows
 from features.intake.capture import Message, collect
+from features.intake.channels import FirstChannel, PastTrades
 from features.schema import FUNDING, OPEN_INTEREST
 
 NS_PER_MS = 1_000_000
@@ -19,27 +21,39 @@ def read(path: Path, options: Options) -> Iterator[Item]:
 
     ``books`` carry ``seqId`` and ``prevSeqId`` since 2023; before that only a checksum, and
     then the sequence is not told. ``tickers`` repeat what books and trades say and are left out.
+    Of several channels of one instrument's book, or of its trades, the one that comes first is kept;
+    the others are left out with a note.
     """
     del options
-    return collect(path, _parse)
+    feed = Feed()
+    yield from collect(path, feed.parse)
+    yield from feed.books.notes()
+    yield from feed.tapes.notes()
 
 
-def _parse(rows: Rows, message: Message) -> None:
-    """Add the rows of one message; other channels and answers to subscriptions add none."""
-    body = message.body
-    if "data" not in body:
-        return
-    parse = CHANNELS.get(body["arg"]["channel"])
-    if parse is not None:
-        for data in body["data"]:
-            parse(rows, message, {"instId": body["arg"].get("instId"), **data})
+@dataclass(slots=True)
+class Feed:
+    """What must be remembered from message to message: the channels that are kept, and trades."""
+
+    books: FirstChannel = field(default_factory=lambda: FirstChannel("books"))
+    tapes: FirstChannel = field(default_factory=lambda: FirstChannel("channels of trades"))
+    trades: PastTrades = field(default_factory=PastTrades)
+
+    def parse(self, rows: Rows, message: Message) -> None:
+        """Add the rows of one message; other channels and answers to subscriptions add none."""
+        body = message.body
+        channel = body["arg"]["channel"] if "data" in body else ""
+        for data in body["data"] if channel in CHANNELS else ():
+            CHANNELS[channel](self, rows, message, {"instId": body["arg"].get("instId"), **data})
 
 
 def _ts_ns(data: dict[str, Any]) -> int:
     return int(data["ts"]) * NS_PER_MS
 
 
-def _book(rows: Rows, message: Message, data: dict[str, Any]) -> None:
+def _book(feed: Feed, rows: Rows, message: Message, data: dict[str, Any]) -> None:
+    if not feed.books.keeps(data["instId"], message.body["arg"]["channel"]):
+        return
     bids, asks = ([level[:2] for level in data[side]] for side in ("bids", "asks"))
     rows.deltas(
         message.row,
@@ -54,7 +68,7 @@ def _book(rows: Rows, message: Message, data: dict[str, Any]) -> None:
     )
 
 
-def _top_book(rows: Rows, message: Message, data: dict[str, Any]) -> None:
+def _top_book(_: Feed, rows: Rows, message: Message, data: dict[str, Any]) -> None:
     bids, asks = ([level[:2] for level in data[side]] for side in ("bids", "asks"))
     depth = TOP_BOOKS[message.body["arg"]["channel"]]
     rows.book(
@@ -62,13 +76,17 @@ def _top_book(rows: Rows, message: Message, data: dict[str, Any]) -> None:
     )
 
 
-def _trade(rows: Rows, message: Message, data: dict[str, Any]) -> None:
+def _trade(feed: Feed, rows: Rows, message: Message, data: dict[str, Any]) -> None:
+    """Add a trade; the latest one is told again after each subscription."""
+    symbol, number = data["instId"], int(data["tradeId"])
+    if not (feed.tapes.keeps(symbol, message.body["arg"]["channel"]) and feed.trades.is_new(symbol, number)):
+        return
     rows.trade(
         message.row,
-        data["instId"],
+        symbol,
         _ts_ns(data),
         message.local_ns,
-        seq=int(data["tradeId"]),
+        seq=number,
         name="",
         side=SIDES[data["side"]],
         price=data["px"],
@@ -76,7 +94,7 @@ def _trade(rows: Rows, message: Message, data: dict[str, Any]) -> None:
     )
 
 
-def _funding(rows: Rows, message: Message, data: dict[str, Any]) -> None:
+def _funding(_: Feed, rows: Rows, message: Message, data: dict[str, Any]) -> None:
     rows.add(
         FUNDING,
         message.row,
@@ -89,7 +107,7 @@ def _funding(rows: Rows, message: Message, data: dict[str, Any]) -> None:
     )
 
 
-def _open_interest(rows: Rows, message: Message, data: dict[str, Any]) -> None:
+def _open_interest(_: Feed, rows: Rows, message: Message, data: dict[str, Any]) -> None:
     rows.add(
         OPEN_INTEREST,
         message.row,
@@ -101,7 +119,7 @@ def _open_interest(rows: Rows, message: Message, data: dict[str, Any]) -> None:
     )
 
 
-def _liquidation(rows: Rows, message: Message, data: dict[str, Any]) -> None:
+def _liquidation(_: Feed, rows: Rows, message: Message, data: dict[str, Any]) -> None:
     for detail in data["details"]:
         rows.liquidation(
             message.row,
@@ -116,7 +134,7 @@ def _liquidation(rows: Rows, message: Message, data: dict[str, Any]) -> None:
         )
 
 
-CHANNELS: dict[str, Callable[[Rows, Message, dict[str, Any]], None]] = {
+CHANNELS: dict[str, Callable[[Feed, Rows, Message, dict[str, Any]], None]] = {
     **dict.fromkeys(BOOKS, _book),
     **dict.fromkeys(TOP_BOOKS, _top_book),
     "trades": _trade,

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from features.errors import SchemaError
-from features.intake.batch import Batch, Item, Options, Rejected
+from features.intake.batch import Batch, Item, Options, Rejected, split
 from features.intake.columns import chunks, found, numbers, stamps
 from features.schema import (
     ADD,
@@ -69,13 +69,16 @@ def read(path: Path, options: Options) -> Iterator[Item]:
     SchemaError
         If the columns are of no table that is known, or the instrument is not named.
     """
+    inside: Inside = {}
     for item in chunks(path):
         if isinstance(item, Rejected):
             yield item
             continue
-        names = found(item.columns, NAMES)
-        table, shape = _shape(path, item.columns, names)
-        frame = item.rename({column: name for name, column in names.items() if column != name}, strict=False)
+        columns = [column for column in item.columns if column != "row"]
+        names = found(columns, NAMES)
+        table, shape = _shape(path, columns, names, inside)
+        levels = [column for column in columns if column.startswith(LEVELS)]
+        frame = item.select("row", *levels, *(pl.col(c).alias(n) for n, c in names.items() if c not in levels))
         if "symbol" not in names:
             if options.symbol is None:
                 raise SchemaError(f"{path}: no column names the instrument; add --symbol")
@@ -91,24 +94,32 @@ def _timed(path: Path, raw: pl.DataFrame, frame: pl.DataFrame, names: dict[str, 
     elif local is not None:
         ts_ns = local
     else:
-        raise SchemaError(f"{path}: no column of times; found {', '.join(raw.columns)}; name it ts_ms")
-    return frame.with_columns(ts_ns=ts_ns, **({} if local is None else {"local_ns": local}))
+        raise SchemaError(f"{path}: no column of times; found {', '.join(raw.columns[:-1])}; name it ts_ms")
+    if local is not None:
+        frame = frame.with_columns(local_ns=_told(local, raw[names["local"]]))
+    return frame.with_columns(ts_ns=ts_ns)
 
 
+def _told(values: pl.Series, cells: pl.Series) -> pl.Series:
+    """Numbers of cells that may be empty: 0 stands for an empty one, -2, which no rule lets in, for a wrong one."""
+    return pl.select(pl.when(values.is_not_null()).then(values).when(cells.is_null()).then(0).otherwise(-2)).to_series()
+
+
+Inside = dict[str, tuple[bool, int]]
 Shape = Callable[[pl.DataFrame], pl.DataFrame]
 
 
-def _shape(path: Path, columns: list[str], names: dict[str, str]) -> tuple[Table, Shape]:
+def _shape(path: Path, columns: list[str], names: dict[str, str], inside: Inside) -> tuple[Table, Shape]:
     """Tell the table by the columns that only it has."""
-    depth = sum(c.startswith("bid_px_") for c in columns)
-    if depth:
-        return book_snapshots(depth), lambda frame: _floats(frame, [c for c in columns if c[:7] in LEVELS])
+    levels = [c for c in columns if c.startswith(LEVELS)]
+    if levels:
+        return _book_table(path, levels), lambda frame: _floats(frame, levels)
     if {"bid_px_0", "ask_px_0"} <= names.keys():
         return book_snapshots(1), _quotes
     if {"order_id", "action", "price", "size"} <= names.keys():
         return ORDER_EVENTS, _orders
     if {"is_snapshot", "price", "size"} <= names.keys():
-        return BOOK_DELTAS, _deltas
+        return BOOK_DELTAS, lambda frame: _deltas(frame, inside)
     if "rate" in names:
         return FUNDING, _funding
     if {"price", "size"} <= names.keys():
@@ -119,6 +130,20 @@ def _shape(path: Path, columns: list[str], names: dict[str, str]) -> tuple[Table
     )
 
 
+def _book_table(path: Path, levels: list[str]) -> Table:
+    """The table of books as deep as the columns; each level from 0 must be there whole."""
+    depth = max(int(c.rpartition("_")[2]) for c in levels if c.rpartition("_")[2].isdigit()) + 1
+    table = book_snapshots(depth)
+    odd = [c for c in levels if c not in table.columns] + [
+        c for c in table.columns if c.startswith(LEVELS) and c not in levels
+    ]
+    if odd:
+        raise SchemaError(
+            f"{path}: {odd[0]} is missing or odd; levels count from 0: bid_px_0, bid_sz_0, ask_px_0, ask_sz_0, ..."
+        )
+    return table
+
+
 LEVELS = ("bid_px_", "bid_sz_", "ask_px_", "ask_sz_")
 
 
@@ -127,7 +152,8 @@ def _floats(frame: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
 
 
 def _quotes(frame: pl.DataFrame) -> pl.DataFrame:
-    return _floats(frame, [f"{name}0" for name in LEVELS if f"{name}0" in frame.columns])
+    frame = _floats(frame, [f"{name}0" for name in LEVELS if f"{name}0" in frame.columns])
+    return frame.with_columns(seq=_numbered(frame["seq"])) if "seq" in frame.columns else frame
 
 
 def _side(frame: pl.DataFrame) -> pl.Expr:
@@ -159,16 +185,40 @@ def _orders(frame: pl.DataFrame) -> pl.DataFrame:
     action = (
         pl.col("action").cast(pl.String).str.to_lowercase().replace_strict(ACTIONS, default=None, return_dtype=pl.Int8)
     )
-    return _floats(frame.drop("seq", strict=False), ["price", "size"]).with_columns(action=action, side=_side(frame))
+    numbers = frame["order_id"].cast(pl.Int64, strict=False)
+    frame = _floats(frame.drop("seq", strict=False), ["price", "size"])
+    return frame.with_columns(action=action, side=_side(frame), order_id=numbers)
 
 
-def _deltas(frame: pl.DataFrame) -> pl.DataFrame:
-    snapshot = pl.col("is_snapshot").cast(pl.String).str.to_lowercase().replace_strict(WORDS, default=None)
-    starts = snapshot & ~snapshot.shift(1, fill_value=False)
+def _deltas(frame: pl.DataFrame, inside: Inside) -> pl.DataFrame:
+    """The first row of a snapshot clears the book; a new time begins a new one."""
+    frame = _floats(frame, ["price", "size"]).with_columns(
+        pl.col("is_snapshot").cast(pl.String).str.to_lowercase().replace_strict(WORDS, default=None), side=_side(frame)
+    )
+    if "seq" in frame.columns:
+        frame = frame.with_columns(seq=_numbered(frame["seq"]))
+    return pl.concat(_flagged(rows, str(key[0]), inside) for key, rows in split(frame, ["symbol"]).items()).sort("row")
+
+
+def _flagged(rows: pl.DataFrame, symbol: str, inside: Inside) -> pl.DataFrame:
+    was, at_ns = inside.get(symbol, (False, 0))
+    snapshot, same = pl.col("is_snapshot"), pl.col("ts_ns") == pl.col("ts_ns").shift(1, fill_value=at_ns)
+    starts = snapshot & ~(snapshot.shift(1, fill_value=was) & same)
     flags = snapshot.cast(pl.UInt8) * SNAPSHOT + starts.cast(pl.UInt8) * RESET
-    return _floats(frame, ["price", "size"]).with_columns(side=_side(frame), flags=flags)
+    inside[symbol] = (bool(rows["is_snapshot"][-1]), int(rows["ts_ns"][-1] or 0))
+    return rows.with_columns(flags=flags, symbol=pl.lit(symbol))
+
+
+def _numbered(column: pl.Series) -> pl.Series:
+    """Running numbers: -1 for an empty cell, -2, which no rule lets in, for a wrong one."""
+    counted = column.cast(pl.Int64, strict=False)
+    told = pl.when(counted.is_not_null()).then(counted).when(column.is_null()).then(-1).otherwise(-2)
+    return pl.select(told).to_series()
 
 
 def _funding(frame: pl.DataFrame) -> pl.DataFrame:
-    hours = numbers(frame["interval_h"]) if "interval_h" in frame.columns else pl.Series([0.0] * len(frame))
-    return _floats(frame, ["rate"]).with_columns(interval_s=(hours * 3_600).cast(pl.Int64), funding_ns=pl.col("ts_ns"))
+    hours = pl.lit(0)
+    if "interval_h" in frame.columns:
+        hours = pl.lit(_told(numbers(frame["interval_h"]), frame["interval_h"]))
+    interval_s = (hours * 3_600).cast(pl.Int64)
+    return _floats(frame, ["rate"]).with_columns(interval_s=interval_s, funding_ns=pl.col("ts_ns"))

@@ -84,23 +84,19 @@ def _trades(path: Path, header: list[str], options: Options) -> Parser:
 
 
 def _deltas(path: Path, header: list[str], options: Options) -> Parser:
-    """The first row of a run of snapshot rows clears the book; a run of one clock is one snapshot."""
+    """The first row of a run of snapshot rows clears the book."""
     del path, header, options
-    last: dict[str, tuple[bool, int]] = {}
+    inside: dict[str, bool] = {}
 
     def parse(frame: pl.DataFrame, scale: int) -> Iterator[Item]:
         del scale
         for (symbol,), rows in split(frame, ["symbol"]).items():
-            inside, local_ns = last.get(str(symbol), (False, 0))
             snapshot = pl.col("is_snapshot")
-            starts = snapshot & ~(
-                snapshot.shift(1, fill_value=inside)
-                & (pl.col("local_ns") == pl.col("local_ns").shift(1, fill_value=local_ns))
-            )
+            starts = snapshot & ~snapshot.shift(1, fill_value=inside.get(str(symbol), False))
             flags = snapshot.cast(pl.UInt8) * SNAPSHOT + starts.cast(pl.UInt8) * RESET
             named = rows.with_columns(_side(), symbol=pl.lit(symbol), flags=flags, size=pl.col("amount"))
             yield Batch(BOOK_DELTAS, named)
-            last[str(symbol)] = (bool(rows["is_snapshot"][-1]), int(rows["local_ns"][-1] or 0))
+            inside[str(symbol)] = bool(rows["is_snapshot"][-1])
 
     return parse
 

@@ -24,6 +24,7 @@ from features.schema import FUNDING, OPEN_INTEREST, OPTION_QUOTES, bars
 Json = dict[str, Any]
 SIDES = {"buy": 1, "sell": -1, "unknown": 0}
 INSTRUMENTS = ("spot", "perpetual", "future", "option", "combo")
+NO_JSON = (msgspec.DecodeError, RecursionError)
 BLANKS = re.compile(r"\s*")
 WHOLE_ID = re.compile(r"\d{1,18}")
 NAN = float("nan")
@@ -74,7 +75,7 @@ def _messages(path: Path) -> Iterator[tuple[int, str, Any]]:
     for row, line in lines(path):
         try:
             message = msgspec.json.decode(line)
-        except msgspec.DecodeError as error:
+        except NO_JSON as error:
             message = error
         yield row, line.decode(errors="replace"), message
 
@@ -82,33 +83,32 @@ def _messages(path: Path) -> Iterator[tuple[int, str, Any]]:
 def _is_message(line: bytes) -> bool:
     try:
         message = msgspec.json.decode(line)
-    except msgspec.DecodeError:
+    except NO_JSON:
         return False
     return isinstance(message, dict) and ("type" in message or "exchange" in message)
 
 
 def _whole(path: Path) -> Iterator[tuple[int, str, Any]]:
-    """Read values that span lines, one after another; a list counts as its members."""
+    """Read values that span lines, one after another; a list counts as its members. Rows are messages, not lines."""
     with opened(path) as stream:
         text = stream.read().decode("utf-8-sig", errors="replace").rstrip()
-    decoder, at, row = json.JSONDecoder(), 0, 1
+    decoder, at, row = json.JSONDecoder(), 0, 0
     while at < len(text):
         start = BLANKS.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing too
-        row += text.count("\n", at, start)
         try:
             value, at = decoder.raw_decode(text, start)
         except json.JSONDecodeError as error:
             raise FormatError(f"{path}: line {error.lineno} is no JSON ({error.msg}); fetch the file again") from error
+        except RecursionError as error:
+            raise FormatError(f"{path}: holds no messages ({error}); fetch the file again") from error
         for message in value if isinstance(value, list) else [value]:
+            row += 1
             yield row, "", message
-        row += text.count("\n", start, at)
 
 
 def _add(venues: dict[str, _Venue], row: int, message: Any) -> str | None:  # noqa: ANN401 - any JSON value
     """Add the rows of a message; what is wrong with it, if it cannot be read."""
     if not isinstance(message, dict):
-        for known in venues.values():
-            known.rows.cut_unnumbered(row)
         return f"the line is no JSON ({message})" if isinstance(message, Exception) else "the message is no JSON object"
     venue = venues.setdefault(str(message.get("exchange")), _Venue())
     mark = venue.rows.mark()
@@ -121,7 +121,6 @@ def _add(venues: dict[str, _Venue], row: int, message: Any) -> str | None:  # no
         parse(venue, row, message)
     except BAD_MESSAGE as error:
         venue.rows.back_to(mark)
-        venue.rows.cut_unnumbered(row)
         what = f"no field {error.args[0]!r}" if isinstance(error, KeyError) else error
         return f"the message cannot be read ({what})"
     return None

@@ -19,6 +19,7 @@ GRACE_NS = 5
 DEPTH = 3
 PRICES = st.sampled_from([9.5, 9.75, 10.0, 10.25, 10.5, 1e-7, 123456.789])
 SIZES = st.sampled_from([0.0, 1.0, 2.5, 4.0])
+NAMES = ("ts_ns", "seq", "prev_seq", "flags", "side", "price", "size")
 DTYPES: dict[str, Any] = {
     "flags": pl.UInt8,
     "side": pl.Int8,
@@ -30,7 +31,7 @@ DTYPES: dict[str, Any] = {
 
 @st.composite
 def book_rows(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """A venue's messages with everything that goes wrong: stale ones, gaps, cuts, snapshots, crossings, time going back."""
+    """A venue's messages with all that goes wrong: stale ones, gaps, cuts, snapshots, crossings, time going back."""
     rows: list[dict[str, Any]] = []
     ts_ns, seq = 100, 10
     for _ in range(draw(st.integers(1, 25))):
@@ -47,7 +48,9 @@ def book_rows(draw: st.DrawFn) -> list[dict[str, Any]]:
         levels = draw(st.lists(st.tuples(st.sampled_from([1, -1]), PRICES, SIZES), max_size=4)) or [(0, np.nan, np.nan)]
         for i, (side, price, size) in enumerate(levels):
             flags = 0 if kind != "snapshot" else SNAPSHOT | (RESET if i == 0 else 0)
-            rows.append({"ts_ns": ts_ns, "seq": number, "prev_seq": prev_seq if number >= 0 else -1, "flags": flags, "side": side, "price": price, "size": size})  # fmt: skip
+            told = prev_seq if number >= 0 else -1
+            cells = (ts_ns, number, told, flags, side, price, size)
+            rows.append(dict(zip(NAMES, cells, strict=True)))
         seq = max(seq, number)
     return rows
 
@@ -146,8 +149,7 @@ def test_the_compiled_book_of_orders_is_its_twin(rows: list[tuple[Any, ...]], cu
 
 
 def changes(*rows: tuple[int, int, int, int, int, float, float]) -> pl.DataFrame:
-    names = ("ts_ns", "seq", "prev_seq", "flags", "side", "price", "size")
-    frame = pl.DataFrame([dict(zip(names, row, strict=True)) for row in rows])
+    frame = pl.DataFrame([dict(zip(NAMES, row, strict=True)) for row in rows])
     return frame.cast({"flags": pl.UInt8, "side": pl.Int8, "price": pl.Float64, "size": pl.Float64})
 
 

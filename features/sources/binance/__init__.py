@@ -26,8 +26,8 @@ def read(path: Path, options: Options) -> Iterator[Item]:
     if not first:
         raise FormatError(f"{path}: the file is empty; fetch it again")
     line = first[0]
-    if b"{" in line or line.startswith(b"wss:"):
-        return socket.read(path, options)
     if line.startswith((b"#", b"TimestampOfReceive", b"symbol,timestamp,first_update_id")):
         return recorder.read(path, options)
+    if b"{" in line or line.startswith(b"wss:"):
+        return socket.read(path, options)
     return archive.read(path, options)

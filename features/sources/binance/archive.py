@@ -12,7 +12,7 @@ import polars as pl
 from features.errors import SchemaError
 from features.intake.batch import Batch, Item, Options, Rejected
 from features.intake.csvfile import header_of, typed_blocks
-from features.intake.units import iso_ns, scale_ns, scaled
+from features.intake.units import scale_ns, scaled, texts_ns
 from features.schema import (
     AGG_TRADES,
     BARS,
@@ -26,8 +26,10 @@ from features.schema import (
 )
 
 FILE_NAME = re.compile(r"^([A-Z0-9]+(?:_[A-Z0-9]+)?)-")
+COIN_M = re.compile(r"USD_(PERP|\d{6})")
+FILLED = ("average_price", "accumulated_fill_quantity")
 Dtypes = dict[str, type[pl.DataType]]
-MARK_KINDS = {"markPriceKlines": ".mark", "indexPriceKlines": ".index", "premiumIndexKlines": ".premium"}
+MARK_KINDS = {"markPriceKlines": ".mark", "indexPriceKlines": ".index"}
 
 ALIASES = {
     "agg_trade_id": "agg_id",
@@ -67,7 +69,7 @@ def read(path: Path, options: Options) -> Iterator[Item]:
     headed = first[0].strip().lower().replace("_", "").isalpha()
     names = [ALIASES.get(n.strip(), n.strip()) for n in first] if headed else list(_names_of(path, first))
     dtypes, table, parse = _layout(path, names)
-    symbol = options.symbol or _symbol_of(path)
+    symbol = _symbol_of(path, options)
     clock = _Clock(path, options.unit)
     wanted = {name: dtype for name, dtype in dtypes.items() if name in names}
     for item in typed_blocks(path, wanted, names=names):
@@ -76,7 +78,8 @@ def read(path: Path, options: Options) -> Iterator[Item]:
                 yield item
             continue
         stamped = item.with_columns(ts_ns=clock.ns(item["time"]))
-        yield Batch(table, parse(stamped.with_columns(symbol=pl.lit(symbol))))
+        if len(stamped):
+            yield Batch(table, parse(stamped.with_columns(symbol=pl.lit(symbol))))
 
 
 class _Clock:
@@ -87,17 +90,23 @@ class _Clock:
 
     def ns(self, column: pl.Series) -> pl.Series:
         if column.dtype == pl.String:
-            return pl.Series([None if t is None else iso_ns(t) for t in column.to_list()], dtype=pl.Int64)
+            return texts_ns(column)
         if not self.scale and column.null_count() < len(column):
             self.scale = scale_ns(self.where, int(column.drop_nulls()[0]), self.unit)
         return scaled(column, self.scale or 1)
 
 
-def _symbol_of(path: Path) -> str:
+def _symbol_of(path: Path, options: Options) -> str:
+    """The instrument as asked for or as the file's name begins; bars of its mark or index price carry a suffix."""
+    if "premiumIndexKlines" in path.parts:
+        raise SchemaError(
+            f"{path}: bars of the premium index are fractions around zero, not prices; they have no table"
+        )
     match = FILE_NAME.match(path.name)
-    if match is None:
+    if match is None and options.symbol is None:
         raise SchemaError(f"{path}: neither rows nor file name tell the symbol; add --symbol")
-    return match[1] + next((suffix for kind, suffix in MARK_KINDS.items() if kind in str(path)), "")
+    name = options.symbol or (match[1] if match else "")
+    return name + next((suffix for kind, suffix in MARK_KINDS.items() if kind in path.parts), "")
 
 
 def _names_of(path: Path, cells: list[str]) -> tuple[str, ...]:
@@ -130,8 +139,11 @@ def _trades(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _bars(frame: pl.DataFrame) -> pl.DataFrame:
-    """Mark, index and premium bars carry zeros where a volume would stand."""
-    return frame
+    """Bars of COIN-M tell base units where others tell quote units; mark and index bars have zeros for not told."""
+    untold = ["quote_volume"] if COIN_M.search(str(frame["symbol"][0])) else []
+    if str(frame["symbol"][0]).endswith(tuple(MARK_KINDS.values())):
+        untold = ["quote_volume", "trades", "buy_volume"]
+    return frame.with_columns(pl.lit(float("nan")).alias(name) for name in untold)
 
 
 def _quotes(frame: pl.DataFrame) -> pl.DataFrame:
@@ -158,8 +170,10 @@ def _funding(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _liquidations(frame: pl.DataFrame) -> pl.DataFrame:
+    """An order that is filled step by step comes again with what was filled so far: only its end counts."""
     side = pl.col("side").replace_strict({"BUY": 1, "SELL": -1}, default=None, return_dtype=pl.Int8)
-    return frame.with_columns(side, price=pl.col("average_price"), size=pl.col("accumulated_fill_quantity"))
+    ended = frame.filter(pl.col("order_status") == "FILLED")
+    return ended.with_columns(side, price=pl.col("average_price"), size=pl.col("accumulated_fill_quantity"))
 
 
 Layout = tuple[Dtypes, Table, Callable[[pl.DataFrame], pl.DataFrame]]
@@ -198,7 +212,7 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "last_funding_rate": ({**TIME, **_numbers("funding_interval_hours", "last_funding_rate")}, FUNDING, _funding),
     "accumulated_fill_quantity": (
-        {**TIME, "side": pl.String, **_numbers("average_price", "accumulated_fill_quantity")},
+        {**TIME, **dict.fromkeys(("side", "order_status"), pl.String), **_numbers(*FILLED)},
         LIQUIDATIONS,
         _liquidations,
     ),

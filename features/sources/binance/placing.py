@@ -23,7 +23,7 @@ class Event:
 
 @dataclass(slots=True)
 class Placer:
-    """Holds changes back while the book is unknown, and a snapshot until the changes have reached it.
+    """Holds changes back while the book is unknown, and snapshots until the changes have passed them.
 
     A snapshot that arrives while the changes go on without a break tells nothing new and is counted
     in ``redundant``. Without any snapshot the changes come out as they are.
@@ -31,28 +31,22 @@ class Placer:
 
     redundant: int = 0
     _held: list[Event] = field(default_factory=list)
-    _snapshot: Event | None = None
+    _snapshots: list[Event] = field(default_factory=list)
     _reached: int | None = None
 
     def add(self, event: Event) -> list[Event]:
         """Take a message in; answers those whose place is now certain, in order."""
         if event.snapshot:
-            if self._reached is not None and event.seq <= self._reached:
-                self.redundant += 1
-                return []
-            self._snapshot = event
-        elif self._reached is not None and event.prev_seq <= self._reached and not self._passes(event):
-            self._reached = max(self._reached, event.seq)
+            return self._wait(event)
+        unbroken = self._reached is not None and event.prev_seq <= self._reached
+        if unbroken and not (self._snapshots and event.seq > self._snapshots[0].seq):
+            self._reached = max(self._reached or 0, event.seq)
             return [event]
-        else:
-            self._held.append(event)
-        if self._snapshot is not None and self._held and self._passes(self._held[-1]):
+        self._held.append(event)
+        if self._snapshots and event.seq > self._snapshots[0].seq:
             return self._settle()
-        if len(self._held) > MOST_HELD:
-            return self.finish()
-        if not event.snapshot and not self._passes(event):
-            self._reached = None
-        return []
+        self._reached = None
+        return self.finish() if len(self._held) > MOST_HELD else []
 
     def finish(self) -> list[Event]:
         """What is still held, in order."""
@@ -60,18 +54,20 @@ class Placer:
         self._reached = None
         return out
 
-    def _passes(self, event: Event) -> bool:
-        return self._snapshot is not None and event.seq > self._snapshot.seq
+    def _wait(self, snapshot: Event) -> list[Event]:
+        if self._reached is not None and snapshot.seq <= self._reached:
+            self.redundant += 1
+            return []
+        self._snapshots = sorted([*self._snapshots, snapshot], key=lambda event: event.seq)
+        passed = self._held and self._held[-1].seq > self._snapshots[0].seq
+        return self._settle() if passed else []
 
     def _settle(self) -> list[Event]:
-        held, snapshot = self._held, self._snapshot
-        self._held, self._snapshot = [], None
-        if snapshot is None:
-            return held
-        before = [event for event in held if event.seq <= snapshot.seq]
-        after = [event for event in held if event.seq > snapshot.seq]
-        self._reached = after[-1].seq if after else snapshot.seq
-        return [*before, snapshot, *after]
+        """Everything in the order of its numbers; a snapshot comes after the change that ends with its number."""
+        out = sorted([*self._held, *self._snapshots], key=lambda event: (event.seq, event.snapshot))
+        self._held, self._snapshots = [], []
+        self._reached = out[-1].seq if any(event.snapshot for event in out) else None
+        return out
 
 
 def emit(rows: Rows, symbol: str, events: list[Event]) -> None:

@@ -34,7 +34,11 @@ def read(path: Path, options: Options) -> Iterator[Item]:
     for number, line in lines(path):
         if line.startswith(b"#"):
             continue
-        cells = next(csv.reader([line.decode(errors="replace")]))
+        try:
+            cells = next(csv.reader([line.decode(errors="replace")]))
+        except csv.Error as error:
+            yield Rejected(number, f"the line cannot be read ({error})", line.decode(errors="replace"))
+            continue
         if header is None:
             header = _known(path, cells)
             continue
@@ -68,6 +72,7 @@ class _Parser:
     placers: dict[str, Placer] = field(default_factory=dict)
     off_book: int = 0
     _key: Key | None = None
+    _spoilt: Key | None = None
     _event: Event | None = None
 
     def take(self, rows: Rows, number: int, cells: Cells) -> None:
@@ -79,8 +84,14 @@ class _Parser:
                 self.off_book += 1
             return
         key, event = _level(number, cells)
+        if key == self._spoilt:
+            raise ValueError("an earlier level of the same message cannot be read")
         is_ask = cells.get("IsAsk") == "1" or cells.get("side") == "a"
-        level = (float(cells.get("Price") or cells["price"]), float(cells.get("Quantity") or cells["qty"]))
+        try:
+            level = (float(cells.get("Price") or cells["price"]), float(cells.get("Quantity") or cells["qty"]))
+        except ValueError:
+            self._spoil(rows, key)
+            raise
         if key != self._key or self._event is None:
             self._close(rows)
             self._key, self._event = key, event
@@ -101,6 +112,12 @@ class _Parser:
         if spare:
             yield Note(f"{spare} snapshots repeat what the changes had told already and were left out")
 
+    def _spoil(self, rows: Rows, key: Key) -> None:
+        """Forget a message with a level that cannot be read: half of it would be a wrong book."""
+        if key != self._key:
+            self._close(rows)
+        self._event, self._key, self._spoilt = None, None, key
+
     def _close(self, rows: Rows) -> None:
         if self._event is None or self._key is None:
             return
@@ -118,7 +135,7 @@ def _level(number: int, cells: Cells) -> tuple[Key, Event]:
     kind = cells.get("StreamType") or ("DEPTH_SNAPSHOT" if cells.get("LastUpdateId") else "DIFFERENCE_DEPTH_STREAM")
     seq = int(cells["LastUpdateId"] if kind == "DEPTH_SNAPSHOT" else cells["FinalUpdateId"])
     ts_ns = int(cells.get("TransactionTime") or cells["EventTime"]) * MS_NS
-    local_ns = int(cells["TimestampOfReceive"]) * MS_NS
+    local_ns = _local_ns(cells)
     snapshot = kind != "DIFFERENCE_DEPTH_STREAM"
     before = cells.get("FinalUpdateIdInLastStream") or ""
     prev_seq = -1 if snapshot else int(before) if before else int(cells["FirstUpdateId"]) - 1
@@ -131,10 +148,15 @@ def _trade(rows: Rows, number: int, cells: Cells) -> None:
         number,
         cells["Symbol"],
         int(cells["TransactionTime"]) * MS_NS,
-        int(cells["TimestampOfReceive"]) * MS_NS,
+        _local_ns(cells),
         seq=int(cells["TradeId"]),
         name="",
         side=-1 if cells["IsBuyerMarketMaker"] == "1" else 1,
         price=float(cells["Price"]),
         size=float(cells["Quantity"]),
     )
+
+
+def _local_ns(cells: Cells) -> int:
+    fine = cells.get("TimestampOfReceiveUS")
+    return int(fine) * 1_000 if fine else int(cells["TimestampOfReceive"]) * MS_NS

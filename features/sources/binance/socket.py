@@ -8,12 +8,12 @@ from typing import Any
 
 from features.intake.batch import Item, Level, Note, Options, Rows
 from features.intake.capture import Message, collect
-from features.intake.units import UNITS_NS, unit_ns
+from features.intake.units import unit_ns
 from features.schema import AGG_TRADES, FUNDING, TRADES, bars
 from features.sources.binance.placing import Event, Placer, emit
 
-MS_NS = UNITS_NS["ms"]
 INTERVALS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+COIN_M = re.compile(r"USD_(PERP|\d{6})")
 PARTIAL = re.compile(r"@depth(5|10|20)(@|$)")
 URL_SYMBOL = re.compile(r"[?&]symbol=([A-Za-z0-9_]+)")
 Data = dict[str, Any]
@@ -42,12 +42,17 @@ class _Parser:
     off_book: int = 0
 
     def parse(self, rows: Rows, message: Message) -> None:
-        """Add the rows of one message."""
+        """Add the rows of one message; streams of all symbols send lists."""
         body = message.body
-        if not isinstance(body, dict):
-            return
-        stream, data = body.get("stream", ""), body.get("data", body)
-        if "lastUpdateId" in data:
+        stream, data = (body.get("stream", ""), body.get("data", body)) if isinstance(body, dict) else ("", body)
+        for item in data if isinstance(data, list) else [data]:
+            self._item(rows, message, stream, item)
+
+    def _item(self, rows: Rows, message: Message, stream: str, data: Data) -> None:
+        partial = PARTIAL.search(stream)
+        if partial:
+            _top_book(rows, message, stream, data, int(partial[1]))
+        elif "lastUpdateId" in data:
             self._snapshot(rows, message, stream, data)
         elif data.get("e") == "depthUpdate":
             self._change(rows, message, data)
@@ -64,15 +69,19 @@ class _Parser:
         if data.get("X", "MARKET") != "MARKET":
             self.off_book += 1
             return
-        self._see(rows, str(data["o"]["s"] if name == "forceOrder" else data["s"]))
+        self.seen[str(data["o"]["s"] if name == "forceOrder" else data["s"])] = None
         EVENTS[name](rows, message, data)
 
     def finish(self, rows: Rows) -> None:
         """Add what is still held back."""
+        if self.nameless and len(self.seen) > 1:
+            raise ValueError(f"a REST snapshot does not tell which of {', '.join(self.seen)} it is of; add --symbol")
+        if self.nameless and not self.seen:
+            raise ValueError("a REST snapshot does not tell its symbol; add --symbol")
+        for event in self.nameless:
+            self._place(rows, next(iter(self.seen)), event)
         for symbol, placer in self.placers.items():
             emit(rows, symbol, placer.finish())
-        if self.nameless:
-            raise ValueError("a REST snapshot does not tell its symbol; add --symbol")
 
     def notes(self) -> Iterator[Note]:
         """What was left out."""
@@ -84,57 +93,30 @@ class _Parser:
         if self.lists:
             yield Note("a list of instruments, no market data")
 
-    def _see(self, rows: Rows, symbol: str) -> None:
-        """Remember a symbol; snapshots without a name that came before it are its own."""
-        self.seen[symbol] = None
-        waiting, self.nameless = self.nameless, []
-        for event in waiting:
-            self._place(rows, symbol, event)
-
     def _change(self, rows: Rows, message: Message, data: Data) -> None:
-        self._see(rows, data["s"])
+        """A change; a snapshot without a name whose number it passes is of its symbol."""
+        symbol = str(data["s"])
+        self.seen[symbol] = None
         prev_seq = data["pu"] if "pu" in data else data["U"] - 1
-        ts_ns = int(data.get("T") or data["E"]) * MS_NS
+        ts_ns = _time_ns(data.get("T") or data["E"])
         event = Event(message.row, ts_ns, message.local_ns, data["u"], prev_seq, _levels(data["b"]), _levels(data["a"]))
-        self._place(rows, data["s"], event)
+        for waiting in [w for w in self.nameless if prev_seq <= w.seq < event.seq]:
+            self.nameless.remove(waiting)
+            self._place(rows, symbol, waiting)
+        self._place(rows, symbol, event)
 
     def _snapshot(self, rows: Rows, message: Message, stream: str, data: Data) -> None:
+        stamp = data.get("T") or data.get("E")
         bids, asks = _levels(data["bids"]), _levels(data["asks"])
-        partial = PARTIAL.search(stream)
-        ts_ns = int(data.get("T") or data.get("E") or 0) * MS_NS
-        if partial:
-            symbol = stream.partition("@")[0].upper()
-            seq = data["lastUpdateId"]
-            rows.book(
-                message.row,
-                symbol,
-                _or_local(ts_ns, message),
-                message.local_ns,
-                bids,
-                asks,
-                seq=seq,
-                depth=int(partial[1]),
-            )
-            return
+        ts_ns = _time_ns(stamp) if stamp else 0
         event = Event(message.row, ts_ns, message.local_ns, data["lastUpdateId"], -1, bids, asks, snapshot=True)
-        owner = self._owner(message, stream)
-        if owner is None:
-            self.nameless.append(event)
-        else:
-            self._place(rows, owner, event)
-
-    def _owner(self, message: Message, stream: str) -> str | None:
-        """Whose book a REST snapshot is: its address or stream tells, or it is the only one here."""
         told = URL_SYMBOL.search(message.url)
-        if told:
-            return told[1].upper()
-        if stream:
-            return stream.partition("@")[0].upper()
-        if self.symbol:
-            return self.symbol
-        if len(self.seen) > 1:
-            raise ValueError(f"a REST snapshot does not tell which of {', '.join(self.seen)} it is of; add --symbol")
-        return next(iter(self.seen), None)
+        symbol = told[1].upper() if told else stream.partition("@")[0].upper() or self.symbol
+        if symbol:
+            self.seen[symbol] = None
+            self._place(rows, symbol, event)
+        else:
+            self.nameless.append(event)
 
     def _place(self, rows: Rows, symbol: str, event: Event) -> None:
         placer = self.placers.setdefault(symbol, Placer())
@@ -143,6 +125,16 @@ class _Parser:
 
 def _levels(levels: list[list[Any]]) -> list[Level]:
     return [level[:2] for level in levels]
+
+
+def _top_book(rows: Rows, message: Message, stream: str, data: Data, depth: int) -> None:
+    """A partial book: on spot without a name or time, on futures dressed as a change."""
+    symbol = data.get("s") or stream.partition("@")[0].upper()
+    stamp = data.get("T") or data.get("E")
+    ts_ns = _or_local(_time_ns(stamp) if stamp else 0, message)
+    bids, asks = _levels(data.get("bids") or data.get("b") or []), _levels(data.get("asks") or data.get("a") or [])
+    seq = data["lastUpdateId"] if "lastUpdateId" in data else data["u"]
+    rows.book(message.row, symbol, ts_ns, message.local_ns, bids, asks, seq=seq, depth=depth)
 
 
 def _or_local(ts_ns: int, message: Message) -> int:
@@ -197,18 +189,22 @@ def _kline(rows: Rows, message: Message, data: Data) -> None:
     if interval[-1] not in INTERVALS_S:
         return
     names = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v", "quote_volume": "q", "buy_volume": "V"}
+    untold = {"quote_volume": float("nan")} if COIN_M.search(data["s"]) else {}  # there it tells base units
     rows.add(
         bars(int(interval[:-1]) * INTERVALS_S[interval[-1]]),
         message.row,
         data["s"],
         ts_ns=_time_ns(bar["t"]),
         trades=float(bar["n"]),
-        **{name: float(bar[key]) for name, key in names.items()},
+        **{name: float(bar[key]) for name, key in names.items()} | untold,
     )
 
 
 def _liquidation(rows: Rows, message: Message, data: Data) -> None:
+    """The order that closes a position; its steps come too, and only its end tells all that was filled."""
     order = data["o"]
+    if order["X"] != "FILLED":
+        return
     side = {"BUY": 1, "SELL": -1}[order["S"]]
     ts_ns = _time_ns(order["T"])
     rows.liquidation(message.row, order["s"], ts_ns, message.local_ns, -1, "", side, order["ap"], order["z"])

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from features.intake import capture
-from features.intake.batch import Batch, Item, Rejected, Rows
+from features.intake.batch import Batch, Item, Note, Rejected, Rows
 from features.intake.capture import Message, collect
-from features.schema import BREAK, RESET, SNAPSHOT
+from features.schema import RESET, SNAPSHOT
 
 NS = 1_700_000_000_123_456_789
 
@@ -84,8 +84,15 @@ def test_a_line_that_cannot_be_read_is_rejected_and_the_rest_goes_on(line: str, 
 
 def test_bytes_that_are_no_text_are_rejected(path: Path) -> None:
     path.write_bytes(b"[1]\n\xff\xfe\n")
-    bad = [item for item in collect(path, lambda rows, message: None) if isinstance(item, Rejected)]
+    bad = [item for item in collect(path, lambda _rows, _message: None) if isinstance(item, Rejected)]
     assert [fault.row for fault in bad] == [2]
+
+
+def test_answers_without_a_single_message_are_noted(path: Path) -> None:
+    path.write_text("https://x.y/z -> 1700000000.25: [1]\n")
+    assert [type(item) for item in collect(path, lambda _rows, _message: None)] == [Note]
+    path.write_text("https://x.y/z -> 1700000000.25: [1]\n[2]\n")
+    assert list(collect(path, lambda _rows, _message: None)) == []
 
 
 def test_a_packed_capture_is_read_too(path: Path) -> None:
@@ -128,25 +135,6 @@ def test_half_a_message_is_forgotten(path: Path) -> None:
 def test_half_a_message_of_a_table_not_seen_before_is_forgotten(path: Path) -> None:
     items = feed(path, {"books": [{"s": "A", "b": [["1", "2"]], "n": 1}], "trades": [{"s": "A"}]})
     assert held(items, "book_deltas", "row") == []
-
-
-def test_books_without_numbers_are_cut_after_an_unreadable_message_and_numbered_ones_are_not(path: Path) -> None:
-    plain, numbered = {"s": "A", "b": [["1", "2"]]}, {"s": "B", "b": [["1", "2"]], "n": 7}
-    items = feed(path, {"books": [plain, numbered]}, "torn {", {"books": [plain, numbered]})
-    assert held(items, "book_deltas", "row", "symbol", "seq", "flags", "side") == [
-        (1, "A", -1, 0, 1),
-        (1, "B", 7, 0, 1),
-        (2, "A", -1, BREAK, 0),
-        (3, "A", -1, 0, 1),
-        (3, "B", 7, 0, 1),
-    ]
-    (cut,) = [row for row in held(items, "book_deltas", "ts_ns", "flags") if row[1] == BREAK]
-    assert cut == (10, BREAK)  # at the time of the last message that could be read
-
-
-def test_a_book_that_was_not_seen_yet_is_not_cut(path: Path) -> None:
-    items = feed(path, "torn {", {"books": [{"s": "A", "b": [["1", "2"]]}]})
-    assert held(items, "book_deltas", "flags") == [(0,)]
 
 
 def test_messages_without_levels_still_count(path: Path) -> None:

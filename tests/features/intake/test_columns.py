@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import FormatError, MissingFileError, SettingError
@@ -70,6 +70,7 @@ def test_iso_texts_keep_their_fractions_and_offsets() -> None:
     assert ns(list(texts)) == [second + 123_456_789, second + 500_000_000, second - 80_000 * 1_000_000_000]
 
 
+@settings(deadline=None)
 @given(st.integers(NOON_S, 2 * NOON_S), st.integers(0, 999_999))
 def test_floats_of_seconds_are_right_to_the_microsecond(second: int, micros: int) -> None:
     stamp = float(Decimal(second) + Decimal(micros) / 1_000_000)
@@ -82,7 +83,6 @@ def test_floats_of_milliseconds_keep_their_fraction() -> None:
     assert ns([NOON_S * 1_000 + 0.5]) == [NOON_S * 1_000_000_000 + 500_000]
 
 
-@pytest.mark.xfail(strict=True, reason="the text goes by way of a float")
 def test_a_text_of_seconds_with_decimals_is_exact() -> None:
     assert ns(["1625184005.549"]) == [1_625_184_005_549_000_000]
 
@@ -106,11 +106,12 @@ def test_a_length_of_time_is_no_time() -> None:
         ns([timedelta(seconds=1)])
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(NOON_S, 2 * NOON_S), min_size=2, max_size=6), st.integers(1, 5))
 def test_chunks_of_any_size_give_the_same_times(values: list[int], size: int) -> None:
     texts = [str(value) for value in values]
     pieces = [ns(list(texts[i : i + size])) for i in range(0, len(texts), size)]
-    assert sum(pieces, []) == ns(list(texts))
+    assert [instant for piece in pieces for instant in piece] == ns(list(texts))
 
 
 @pytest.mark.parametrize("kind", ["parquet", "feather", "ipc", "csv", "csv.gz"])

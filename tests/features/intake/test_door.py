@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from features.clock import NS_PER_S
 from features.intake.batch import Rejected
-from features.intake.door import REORDER_NS, Door
+from features.intake.door import REORDER_NS, Door, Gap
 from features.schema import (
     AGG_TRADES,
     BOOK_BANDS,
@@ -33,11 +33,12 @@ from features.schema import (
 
 T = 1_700_000_000 * NS_PER_S
 NAN, INF = float("nan"), float("inf")
+Cells = dict[str, object]
 BARS, BOOKS = bars(60), book_snapshots(2)
-TRADE = {"seq": 1, "price": 5.0, "size": 2.0, "side": 1}
-DELTA = {"seq": 1, "side": 1, "price": 5.0, "size": 2.0}
-ORDER = {"order_id": 7, "action": 1, "side": 1, "price": 5.0, "size": 2.0}
-GOOD: dict[str, dict[str, object]] = {
+TRADE: Cells = {"seq": 1, "price": 5.0, "size": 2.0, "side": 1}
+DELTA: Cells = {"seq": 1, "side": 1, "price": 5.0, "size": 2.0}
+ORDER: Cells = {"order_id": 7, "action": 1, "side": 1, "price": 5.0, "size": 2.0}
+GOOD: dict[str, Cells] = {
     "trades": {**TRADE, "local_ns": T},
     "agg_trades": TRADE,
     "liquidations": TRADE,
@@ -58,7 +59,7 @@ BAD: list[tuple[Table, str, object]] = [
     *((t, "side", v) for t in (TRADES, AGG_TRADES, LIQUIDATIONS, BOOK_DELTAS, ORDER_EVENTS) for v in (2, -2)),
     *((BOOK_DELTAS, "price", v) for v in (0.0, -1.0, NAN, INF, None)),
     *((BOOK_DELTAS, "size", v) for v in (-1.0, NAN, INF, None)),
-    (BOOK_DELTAS, "prev_seq", 2),
+    (BOOK_DELTAS, "prev_seq", 3),
     (BOOK_DELTAS, "side", None),
     *((ORDER_EVENTS, "action", v) for v in (0, 8, None)),
     *((ORDER_EVENTS, "price", v) for v in (0.0, -1.0, NAN)),
@@ -83,17 +84,14 @@ BAD: list[tuple[Table, str, object]] = [
 ]
 
 
-def frame(table: Table, rows: Sequence[dict[str, object]]) -> pl.DataFrame:
+def frame(table: Table, rows: Sequence[Cells]) -> pl.DataFrame:
     """Rows as the importer hands them over, numbered from 1 unless they say otherwise."""
-    cells = [{"row": i, "ts_ns": T, **row} for i, row in enumerate(rows, 1)]
-    dtypes = {"row": pl.Int64} | table.dtypes
-    given_names = list(dict.fromkeys(name for row in cells for name in row))
-    return table.conform(pl.DataFrame(cells, schema={name: dtypes[name] for name in given_names}))
+    absent = {name: column.absent for name, column in table.columns.items() if column.absent is not None}
+    cells = [absent | {"row": i, "ts_ns": T} | row for i, row in enumerate(rows, 1)]
+    return table.conform(pl.DataFrame(cells, schema={"row": pl.Int64, **table.dtypes}))
 
 
-def admit(
-    table: Table, *batches: Sequence[dict[str, object]], door: Door | None = None
-) -> tuple[list[int], dict[int, str], Door]:
+def admit(table: Table, *batches: Sequence[Cells], door: Door | None = None) -> tuple[list[int], dict[int, str], Door]:
     """Rows that came in, and reasons of those that did not; rows are numbered through all batches."""
     door = door or Door(table)
     kept: list[int] = []
@@ -120,9 +118,7 @@ def test_one_bad_cell_keeps_its_row_out_and_is_named(table: Table, column: str, 
     good = {**GOOD[table.kind], "ts_ns": T}
     later = {**good, "ts_ns": T + 60 * NS_PER_S} | ({"seq": 2} if "seq" in good else {})
     rows = frame(table, [later | {column: value}, later])
-    absent = rows.clone() if value is None else rows
-    nulled = absent.with_columns(pl.when(pl.col("row") == 1).then(None).otherwise(pl.col(column)).alias(column))
-    kept, bad = Door(table).admit(nulled if value is None else rows)
+    kept, bad = Door(table).admit(rows)
     assert kept["row"].to_list() == [2]
     (fault,) = bad
     assert fault.row == 1
@@ -138,7 +134,7 @@ def test_a_reason_says_what_is_and_what_is_demanded() -> None:
 
 
 @pytest.mark.parametrize("cells", [{"side": 0, "price": NAN, "size": NAN}, {"flags": BREAK, "price": -1.0}])
-def test_rows_that_only_carry_flags_need_no_level(cells: dict[str, object]) -> None:
+def test_rows_that_only_carry_flags_need_no_level(cells: Cells) -> None:
     assert admit(BOOK_DELTAS, [{**DELTA, **cells}])[0] == [1]
 
 
@@ -147,7 +143,7 @@ def test_a_deleted_order_and_a_halt_need_no_price(action: int) -> None:
     assert admit(ORDER_EVENTS, [{**ORDER, "action": action, "price": NAN, "size": NAN}])[0] == [1]
 
 
-def steps(column: str, *values: int, **cells: object) -> list[dict[str, object]]:
+def steps(column: str, *values: int, **cells: object) -> list[Cells]:
     return [{**TRADE, "seq": -1, **cells, column: value} for value in values]
 
 
@@ -173,7 +169,7 @@ def test_the_recorders_clock_may_not_go_back() -> None:
 
 
 def test_the_running_number_tells_the_order_of_a_book_and_levels_of_one_message_share_it() -> None:
-    rows: list[dict[str, object]] = [{**DELTA, "seq": seq, "local_ns": T - seq} for seq in (1, 2, 2, 1, 3)]
+    rows: list[Cells] = [{**DELTA, "seq": seq, "local_ns": T - seq} for seq in (1, 2, 2, 1, 3)]
     kept, refused, _ = admit(BOOK_DELTAS, rows)
     assert kept == [1, 2, 3, 5]
     assert refused == {4: "seq 1 goes back; an earlier row has 2"}
@@ -181,6 +177,14 @@ def test_the_running_number_tells_the_order_of_a_book_and_levels_of_one_message_
 
 def test_an_order_is_remembered_from_batch_to_batch() -> None:
     assert admit(BOOK_DELTAS, [{**DELTA, "seq": 5}], [{**DELTA, "seq": 4}, {**DELTA, "seq": 5}])[0] == [1, 3]
+
+
+@pytest.mark.parametrize("column", ["seq", "local_ns"])
+def test_a_batch_may_be_late_as_a_whole(column: str) -> None:
+    table = BOOK_DELTAS if column == "seq" else TRADES
+    cells = DELTA if column == "seq" else TRADE
+    kept, refused, _ = admit(table, [{**cells, column: T + 1}], [{**cells, column: T}])
+    assert (kept, list(refused)) == ([1], [2])
 
 
 def test_bars_may_not_repeat() -> None:
@@ -224,12 +228,12 @@ def test_a_cleared_book_begins_a_new_order(flags: int, cut: int) -> None:
     assert admit(BOOK_DELTAS, rows[:cut], rows[cut:])[0] == [1, 2, 4]
 
 
-def levels(*cells: dict[str, object]) -> list[dict[str, object]]:
+def levels(*cells: Cells) -> list[Cells]:
     return [{**DELTA, "seq": 10 + i, "ts_ns": T + i, **cell} for i, cell in enumerate(cells)]
 
 
 @pytest.mark.parametrize("bad", [{"price": -1.0}, {"size": NAN}, {"side": 2}, {"ts_ns": 5}])
-def test_a_level_that_cannot_be_believed_makes_the_book_void(bad: dict[str, object]) -> None:
+def test_a_level_that_cannot_be_believed_makes_the_book_void(bad: Cells) -> None:
     good, refused = Door(BOOK_DELTAS).admit(frame(BOOK_DELTAS, levels({}, bad, {})))
     assert [fault.row for fault in refused] == [2]
     assert good.select("row", "ts_ns", "seq", "prev_seq", "flags", "side").rows() == [
@@ -248,10 +252,29 @@ def test_an_event_out_of_time_makes_the_book_void_and_a_number_that_was_passed_d
     assert good["flags"].to_list() == [0, 0]
 
 
-@pytest.mark.xfail(strict=True, reason="the void row takes its time from a row before it in the same batch, or is lost")
 def test_a_bad_level_at_the_head_of_a_batch_makes_the_book_void_too() -> None:
     rows = levels({}, {"price": -1.0}, {})
     assert admit(BOOK_DELTAS, rows[:1], rows[1:])[0] == [1, 2, 3]
+
+
+def test_a_line_that_could_not_be_read_makes_the_book_void_from_there() -> None:
+    rows = frame(BOOK_DELTAS, levels({"row": 1}, {"row": 2}, {"row": 4}, {"row": 5}))
+    good, bad = Door(BOOK_DELTAS).admit(rows, [3])
+    assert bad == []
+    assert good.select("row", "flags").rows() == [(1, 0), (2, 0), (4, BREAK), (4, 0), (5, 0)]
+
+
+@pytest.mark.parametrize("cuts", [[3], [3, 3]])
+def test_a_line_that_could_not_be_read_makes_the_book_void_in_the_next_batch(cuts: list[int]) -> None:
+    door = Door(BOOK_DELTAS)
+    door.admit(frame(BOOK_DELTAS, levels({"row": 1}, {"row": 2})), cuts)
+    good, _ = door.admit(frame(BOOK_DELTAS, levels({"row": 4, "seq": 12})), cuts)
+    assert good["flags"].to_list() == [BREAK, 0]
+
+
+def test_trades_go_on_after_a_line_that_could_not_be_read() -> None:
+    good, bad = Door(TRADES).admit(frame(TRADES, [{**TRADE, "row": 1}, {**TRADE, "seq": 2, "row": 3}]), [2])
+    assert (good["row"].to_list(), bad) == ([1, 3], [])
 
 
 def test_a_bad_level_before_any_other_leaves_nothing() -> None:
@@ -267,7 +290,7 @@ def test_a_gap_stays_open_until_a_snapshot_and_is_told_by_its_row() -> None:
     _, _, door = admit(BOOK_DELTAS, levels({}, {"seq": 20, "prev_seq": 19}, {"seq": 21, "prev_seq": 20}))
     assert door.gaps == 1
     assert str(door.open_gap) == "row 2: the event builds on number 19, but the last one here is 10"
-    snapshot: dict[str, object] = {**DELTA, "seq": 30, "ts_ns": T + 9, "flags": SNAPSHOT | RESET}
+    snapshot: Cells = {**DELTA, "seq": 30, "ts_ns": T + 9, "flags": SNAPSHOT | RESET}
     admit(BOOK_DELTAS, [snapshot, {**DELTA, "seq": 31, "prev_seq": 30, "ts_ns": T + 9}], door=door)
     assert (door.gaps, door.open_gap) == (1, None)
     admit(BOOK_DELTAS, [{**DELTA, "seq": 40, "prev_seq": 39, "ts_ns": T + 10}], door=door)
@@ -283,17 +306,21 @@ def test_a_snapshot_before_the_gap_in_the_same_batch_does_not_mend_it() -> None:
     assert admit(BOOK_DELTAS, rows)[2].open_gap is None
 
 
-def outcome(table: Table, rows: list[dict[str, object]], sizes: list[int]) -> object:
+def outcome(
+    table: Table, rows: list[Cells], sizes: list[int], cuts: Sequence[int] = ()
+) -> tuple[list[Cells], list[tuple[int, str]], int, Gap | None, int]:
     """What came in, what did not, and the state of the numbering, with the rows cut into batches of these sizes."""
     whole, door = frame(table, rows), Door(table)
-    good: list[dict[str, object]] = []
+    good: list[Cells] = []
     bad: list[Rejected] = []
     at = 0
     for size in [*sizes, len(rows)]:
-        kept, faults = door.admit(whole.slice(at, size))
-        good += kept.fill_nan(None).to_dicts()
-        bad += faults
-        at += size
+        if size > 0 and at < len(whole):
+            piece = whole.slice(at, size)
+            kept, faults = door.admit(piece, [row for row in cuts if row <= piece["row"][-1] + 1])
+            good += kept.fill_nan(None).to_dicts()
+            bad += faults
+            at += size
     return good, sorted((f.row, f.reason) for f in bad), door.gaps, door.open_gap, door.unnumbered
 
 
@@ -341,34 +368,45 @@ any_trades = st.lists(
 )
 
 
-def valid(row: dict[str, object]) -> dict[str, object]:
+def valid(row: Cells) -> Cells:
     """A change whose numbers agree."""
     return row | {"prev_seq": min(int(str(row["prev_seq"])), int(str(row["seq"])))}
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(numbered_books, sizes)
-def test_batches_of_any_sizes_let_the_same_numbered_changes_in(rows: list[dict[str, object]], cuts: list[int]) -> None:
+def test_batches_of_any_sizes_let_the_same_numbered_changes_in(rows: list[Cells], cuts: list[int]) -> None:
     rows = [valid(row) | {"ts_ns": T} for row in rows]
     assert outcome(BOOK_DELTAS, rows, cuts) == outcome(BOOK_DELTAS, rows, [])
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(any_trades, sizes)
-def test_batches_of_any_sizes_let_the_same_trades_in(rows: list[dict[str, object]], cuts: list[int]) -> None:
+def test_batches_of_any_sizes_let_the_same_trades_in(rows: list[Cells], cuts: list[int]) -> None:
     assert outcome(TRADES, rows, cuts) == outcome(TRADES, rows, [])
 
 
-@pytest.mark.xfail(strict=True, reason="a void row is lost at the head of a batch")
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(unnumbered_books, sizes)
-def test_batches_of_any_sizes_let_the_same_unnumbered_changes_in(
-    rows: list[dict[str, object]], cuts: list[int]
-) -> None:
+def test_batches_of_any_sizes_let_the_same_unnumbered_changes_in(rows: list[Cells], cuts: list[int]) -> None:
     assert outcome(BOOK_DELTAS, rows, cuts) == outcome(BOOK_DELTAS, rows, [])
 
 
-@pytest.mark.xfail(strict=True, reason="what tells the order is found anew in every batch")
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 8), st.sets(st.integers(0, 8)), sizes)
+def test_batches_of_any_sizes_are_cut_where_lines_could_not_be_read(
+    count: int, after: set[int], splits: list[int]
+) -> None:
+    """The lines that could not be read stand between the rows, and are known a little before their batch."""
+    numbered: list[Cells] = [{"row": 2 * i} for i in range(1, count + 1)]
+    rows = levels(*numbered)
+    cuts = sorted(2 * i + 1 for i in after)
+    good, bad, *_ = outcome(BOOK_DELTAS, rows, splits, cuts)
+    expected = [(row, flag) for row in range(2, 2 * count + 1, 2) for flag in ([BREAK, 0] if row - 1 in cuts else [0])]
+    assert bad == []
+    assert [(row["row"], row["flags"]) for row in good] == expected
+
+
 @pytest.mark.parametrize(("column", "absent"), [("seq", -1), ("local_ns", 0)])
 def test_one_row_without_a_number_changes_the_witness_of_no_other_batch(column: str, absent: int) -> None:
     values = [T + 1, T + 2, T + 1, absent]

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.importing import Request, import_file
@@ -377,6 +377,7 @@ def placed(messages: list[Event]) -> list[Event]:
     return [event for message in messages for event in placer.add(message)] + placer.finish()
 
 
+@settings(deadline=None)
 @given(stream=STREAMS, data=st.data())
 def test_however_late_a_snapshot_comes_the_book_from_there_on_is_the_true_one(
     stream: Stream, data: st.DataObject
@@ -396,6 +397,7 @@ def test_however_late_a_snapshot_comes_the_book_from_there_on_is_the_true_one(
         assert book == true
 
 
+@settings(deadline=None)
 @given(stream=STREAMS, data=st.data())
 def test_the_book_of_a_snapshot_between_two_changes_comes_true_with_the_next(
     stream: Stream, data: st.DataObject
@@ -417,6 +419,7 @@ def test_the_book_of_a_snapshot_between_two_changes_comes_true_with_the_next(
     assert book == true
 
 
+@settings(deadline=None)
 @given(stream=STREAMS, data=st.data())
 def test_further_snapshots_of_an_unbroken_feed_change_nothing(stream: Stream, data: st.DataObject) -> None:
     """A first snapshot, and others that come late, early or twice: from the first on the book is the true one."""

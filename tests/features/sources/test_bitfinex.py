@@ -10,6 +10,7 @@ from features.intake.batch import Note, Options
 from features.schema import ADD, DELETE, SET
 from features.sources import bitfinex
 from tests.reading import frames, rejected
+from tests.replay import best_bids
 
 RAW = Path(__file__).parents[4] / "shared/data/raw/cryptofeed_raw_ws/BITFINEX.ws.11.0"
 INFO = {"event": "info", "version": 2, "platform": {"status": 1}}
@@ -83,11 +84,25 @@ def test_a_new_connection_numbers_its_channels_and_messages_anew(wrote: Writer) 
     assert "channel 5 was not subscribed" in fault.reason
 
 
-def test_a_line_that_cannot_be_read_voids_the_books(wrote: Writer) -> None:
-    path = wrote(INFO, P0, [5, [[100, 2, 1.5]]], "[5,[10", [5, [99, 1, 1]], [5, [99, 1]], [5, [97, 1, 1]])
-    book = frames(bitfinex.read, path)["book_deltas"]
-    assert book.select("row", "flags").rows() == [(3, 3), (5, 4), (5, 0), (7, 4), (7, 0)]
+def test_a_line_that_cannot_be_read_leaves_the_book_void_until_its_next_snapshot(wrote: Writer) -> None:
+    snapshot = [5, [[100, 2, 1.5]]]
+    path = wrote(INFO, P0, snapshot, "[5,[10", [5, [99, 1, 1]], [5, [99, 1]], [5, [97, 1, 1]], snapshot)
+    assert best_bids("bitfinex", path, path.parent / "store") == [100.0, None, None, 100.0]
     assert [fault.row for fault in rejected(bitfinex.read, path)] == [4, 6]
+
+
+@pytest.mark.parametrize("faulty", ["[6,[11", [6, [11, 100]]])
+def test_after_a_line_that_cannot_be_read_no_order_is_known_until_the_next_snapshot(
+    wrote: Writer, faulty: object
+) -> None:
+    path = wrote(INFO, R0, [6, [[11, 100, 1.5]]], faulty, [6, [12, 99, 1]], [6, [13, 98, 1]], [6, [[12, 99, 1]]])
+    orders = frames(bitfinex.read, path)["order_events"]
+    assert orders.select("row", "order_id", "action").rows() == [(3, 11, ADD), (5, 11, DELETE), (7, 12, ADD)]
+
+
+def test_a_gap_in_the_numbers_voids_the_books_at_once(wrote: Writer) -> None:
+    path = wrote(INFO, P0, [5, [[100, 2, 1.5]], 1], [5, "hb", 3])
+    assert frames(bitfinex.read, path)["book_deltas"].select("row", "flags").rows() == [(3, 3), (4, 4)]
 
 
 def test_changes_in_bulk_are_no_snapshots(wrote: Writer) -> None:
@@ -101,7 +116,7 @@ def test_changes_in_bulk_are_no_snapshots(wrote: Writer) -> None:
 def test_of_several_books_of_a_pair_the_first_is_kept(wrote: Writer) -> None:
     path = wrote(INFO, P0, {**P0, "chanId": 8, "prec": "P2"}, [5, [[100, 2, 1.5]]], [8, [[100, 3, 9.5]]])
     assert frames(bitfinex.read, path)["book_deltas"]["row"].to_list() == [4]
-    assert notes(path) == ["tABCUSD: kept the book P0 F0 25, left out P2 F0 25"]
+    assert notes(path) == ["tABCUSD: of several books P0 F0 25 is kept and P2 F0 25 left out"]
 
 
 def test_raw_books_become_orders(wrote: Writer) -> None:
@@ -138,6 +153,9 @@ def test_trades_come_once_and_oldest_first(wrote: Writer) -> None:
         [7, [[31, 1700000000200, -0.5, 100], [30, 1700000000100, 0.25, 101]]],
         [7, "te", [32, 1700000000300, 2, 101]],
         [7, "tu", [32, 1700000000300, 2, 101]],
+        INFO,
+        TRADES,
+        [7, [[33, 1700000000400, 1, 102], [32, 1700000000300, 2, 101], [29, 1700000000090, 2, 101]]],
         {**TRADES, "chanId": 8, "symbol": "fUSD"},
         [8, "fte", [40, 1700000000300, 2, 0.0001, 30]],
     )
@@ -146,6 +164,7 @@ def test_trades_come_once_and_oldest_first(wrote: Writer) -> None:
         (3, 1_700_000_000_100_000_000, 30, 1, 101.0, 0.25),
         (3, 1_700_000_000_200_000_000, 31, -1, 100.0, 0.5),
         (4, 1_700_000_000_300_000_000, 32, 1, 101.0, 2.0),
+        (8, 1_700_000_000_400_000_000, 33, 1, 102.0, 1.0),  # after a reconnection the list repeats 32
     ]
     assert rejected(bitfinex.read, path) == []
 

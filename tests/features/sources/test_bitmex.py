@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from features.intake.units import iso_ns
-from features.schema import BREAK
 from features.sources import bitmex
 from tests.reading import frames, rejected
+from tests.replay import best_bids
 
 RAW = Path(__file__).parents[4] / "shared/data/raw/cryptofeed_raw_ws/BITMEX.ws.1.0"
 LOCAL = 1_700_000_001_500_000_000
@@ -57,7 +57,7 @@ def test_levels_are_priced_by_their_number_and_stamped_with_the_time_of_receipt(
     assert tables["book_deltas"].select("ts_ns", "local_ns").unique().rows() == [(LOCAL, LOCAL)]
 
 
-def test_an_unknown_level_is_refused_and_voids_the_book_until_the_next_partial(tmp_path: Path) -> None:
+def test_an_unknown_level_is_refused_and_leaves_the_book_void_until_the_next_partial(tmp_path: Path) -> None:
     path = _capture(
         tmp_path,
         PARTIAL,
@@ -70,14 +70,25 @@ def test_an_unknown_level_is_refused_and_voids_the_book_until_the_next_partial(t
     faults = rejected(bitmex.read, path)
     assert [fault.row for fault in faults] == [2, 3]
     assert "level 8 of XBTUSD" in faults[0].reason
-    book = frames(bitmex.read, path)["book_deltas"].filter(pl.col("row") > 1)
-    assert book.select("row", "flags", "size").fill_nan(None).rows() == [
-        (4, BREAK, None),
-        (4, 0, 0.0),
-        (5, 3, 30.0),
-        (5, 1, 40.0),
-        (6, 0, 4.0),
-    ]
+    assert frames(bitmex.read, path)["book_deltas"]["row"].unique().to_list() == [1, 4, 5, 6]
+
+
+def test_a_line_that_cannot_be_read_leaves_the_book_void_until_its_next_snapshot(tmp_path: Path) -> None:
+    change = _line("orderBookL2", "update", _level(6, "Buy", size=4), at="1700000001.7: ")
+    again = PARTIAL.replace("1.5:", "1.8:")
+    path = _capture(tmp_path, PARTIAL, '1700000001.6: {"table":"orderBookL2","ac', change, again)
+    assert best_bids("bitmex", path, tmp_path / "store") == [100.0, None, 100.0]
+
+
+def test_trades_that_a_new_connection_repeats_are_told_once(tmp_path: Path) -> None:
+    early, late = TIME, "2023-11-14T22:13:21.250Z"
+    trade = {"symbol": "XBTUSD", "side": "Sell", "size": 7, "price": 100.5}
+    a, b, c, d = (
+        trade | {"timestamp": at, "trdMatchID": name}
+        for at, name in ((early, "a"), (late, "b"), (late, "c"), (late, bitmex.NO_MATCH))
+    )
+    path = _capture(tmp_path, _line("trade", "insert", b, d, d), _line("trade", "partial", d, c, b, a))
+    assert frames(bitmex.read, path)["trades"].select("row", "id").rows() == [(1, "b"), (1, ""), (1, ""), (2, "c")]
 
 
 def test_times_and_prices_of_newer_book_messages_are_used(tmp_path: Path) -> None:
@@ -95,7 +106,7 @@ def test_times_and_prices_of_newer_book_messages_are_used(tmp_path: Path) -> Non
         _line("orderBookL2_25", "partial", at="", filter={"symbol": "OLD"}),
         _line("orderBookL2_25", "partial", filter={"symbol": "OLD"}),
     )
-    book = frames(bitmex.read, path)["book_deltas"].filter(pl.col("flags") != BREAK)
+    book = frames(bitmex.read, path)["book_deltas"]
     assert book.filter(pl.col("symbol") == "XBTUSD").select("row", "ts_ns", "price", "local_ns").rows() == [
         (1, iso_ns(TIME), 100.0, 0),
         (1, iso_ns(TIME), 101.5, 0),

@@ -11,6 +11,7 @@ import pytest
 from features.intake.batch import Note, Options
 from features.sources import bybit
 from tests.reading import frames, rejected
+from tests.replay import best_bids
 
 RAW = Path(__file__).parents[4] / "shared/data/raw"
 SOCKET, ARCHIVE = RAW / "cryptofeed_raw_ws/BYBIT.ws.25.0", RAW / "bybit_ob500/xrpusdt-ob500.data.zip"
@@ -80,7 +81,7 @@ def test_a_v5_book_is_numbered_without_gaps_and_its_time_is_the_matching_engines
 
 def test_of_several_depths_the_first_is_kept_and_the_user_is_told(v5: Path) -> None:
     (note,) = [item for item in bybit.read(v5, Options()) if isinstance(item, Note)]
-    assert note.text == "ABCUSDT: kept the book orderbook.50, left out orderbook.500"
+    assert note.text == "ABCUSDT: of several books orderbook.50 is kept and orderbook.500 left out"
 
 
 def test_the_book_of_one_level_becomes_quotes(v5: Path) -> None:
@@ -112,24 +113,45 @@ def test_v5_trades_and_liquidations(v5: Path) -> None:
     assert fault.row == 9
 
 
-def test_a_v2_book_that_may_have_lost_a_change_is_cut(v2: Path) -> None:
+def test_a_v2_book(v2: Path) -> None:
     tables = frames(bybit.read, v2)
-    book = tables["book_deltas"].fill_nan(None)
+    book = tables["book_deltas"]
     assert book.select("row", "symbol", "seq", "flags", "side", "price", "size").rows() == [
         (1, "ABCUSD", 70, 3, 1, 100.0, 9.0),
         (1, "ABCUSD", 70, 1, -1, 100.5, 7.0),
         (2, "ABCUSD", 75, 0, 1, 100.0, 5.0),
         (2, "ABCUSD", 75, 0, -1, 100.5, 0.0),
         (2, "ABCUSD", 75, 0, -1, 101.0, 2.0),
-        (4, "ABCUSD", -1, 4, 0, None, None),  # line 3 lacks a size
         (4, "ABCUSD", 80, 0, 1, 99.0, 1.0),
         (6, "XYZUSDT", 81, 3, 1, 7.0, 1.5),
-        (7, "ABCUSD", -1, 4, 0, None, None),  # line 5 is cut short
         (7, "ABCUSD", 82, 0, 1, 98.0, 1.0),
     ]
     assert book["ts_ns"][0] == 1_600_000_000_050_000_000
     assert book["local_ns"][0] == 1_600_000_000_100_000_000
+    # line 3 lacks a size, line 5 is cut short
     assert [fault.row for fault in rejected(bybit.read, v2)] == [3, 5]
+
+
+def test_a_line_that_cannot_be_read_leaves_the_book_void_until_its_next_snapshot(tmp_path: Path) -> None:
+    snapshot, change, faulty, *_ = V2.splitlines()
+    path = tmp_path / "BYBIT.ws"
+    path.write_text("\n".join([snapshot, faulty, change.replace("0.2:", "0.4:"), snapshot.replace("0.1:", "0.5:")]))
+    assert best_bids("bybit", path, tmp_path / "store") == [100.0, None, 100.0]
+
+
+def test_a_trade_that_a_new_connection_repeats_is_told_once(tmp_path: Path) -> None:
+    trade = next(line for line in V2.splitlines() if '"trade.ABCUSD"' in line)
+    path = tmp_path / "BYBIT.ws"
+    path.write_text(f"{trade}\n{trade}\n{trade.replace('bb-1', 'bb-2')}\n")
+    assert frames(bybit.read, path)["trades"].select("row", "id").rows() == [(1, "bb-1"), (3, "bb-2")]
+
+
+def test_books_of_retail_orders_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "rpi.jsonl"
+    path.write_text(V5.splitlines()[1].replace("orderbook.50", "orderbook.rpi"))
+    (note,) = bybit.read(path, Options())
+    assert isinstance(note, Note)
+    assert note.text.startswith("ABCUSDT: left out orderbook.rpi")
 
 
 def test_v2_tickers_are_scaled(v2: Path) -> None:

@@ -10,6 +10,7 @@ from features.intake.batch import Note, Options
 from features.intake.units import iso_ns
 from features.sources import coinbase
 from tests.reading import frames, rejected
+from tests.replay import best_bids
 
 RAW = Path(__file__).parents[4] / "shared/data/raw/cryptofeed_raw_ws/COINBASE.ws.28.0"
 LOCAL = 1_700_000_001_500_000_000
@@ -104,6 +105,29 @@ def test_market_trades_come_oldest_first(tmp_path: Path) -> None:
         coinbase.read, _capture(tmp_path, _advanced("market_trades", {"type": "snapshot", "trades": trades}))
     )
     assert found["trades"].select("symbol", "seq", "side").rows() == [("ETH-USD", 9, 1), ("ETH-USD", 10, -1)]
+
+
+def test_trades_that_a_new_connection_repeats_are_told_once(tmp_path: Path) -> None:
+    new = {"product_id": "ETH-USD", "price": "50", "size": "0.1", "time": TIME, "side": "BUY"}
+    event = {"type": "snapshot", "trades": [new | {"trade_id": str(number)} for number in (6, 5, 4)]}
+    path = _capture(
+        tmp_path,
+        MATCH,
+        MATCH | {"type": "last_match"},
+        MATCH | {"type": "last_match", "trade_id": 15},
+        _advanced("market_trades", {"type": "update", "trades": [new | {"trade_id": "5"}]}),
+        _advanced("market_trades", event),
+    )
+    assert frames(coinbase.read, path)["trades"].select("row", "seq").rows() == [(1, 12), (3, 15), (4, 5), (5, 6)]
+
+
+def test_a_line_that_cannot_be_read_leaves_the_book_void_until_its_next_snapshot(tmp_path: Path) -> None:
+    product = {"product_id": "BTC-USD", "time": TIME}
+    whole = product | {"type": "snapshot", "asks": [["101", "2"]], "bids": [["100", "1.5"]]}
+    change = product | {"type": "l2update", "changes": [["buy", "100", "3"]], "time": "2023-11-14T22:13:20.2Z"}
+    again = whole | {"time": "2023-11-14T22:13:20.3Z"}
+    path = _capture(tmp_path, whole, product | {"type": "l2update"}, change, again)
+    assert best_bids("coinbase", path, tmp_path / "store") == [100.0, None, 100.0]
 
 
 @pytest.mark.skipif(not RAW.exists(), reason="the raw vendor files are not here")

@@ -10,6 +10,7 @@ from features.intake.batch import Note, Options
 from features.intake.units import iso_ns
 from features.sources import gdax
 from tests.reading import frames, rejected
+from tests.replay import best_bids
 
 RAW = Path(__file__).parents[4] / "shared/data/raw/gdax_l2update_csv"
 BTC = Options(symbol="BTC-USD")
@@ -33,9 +34,9 @@ def updates(tmp_path: Path) -> Path:
     return path
 
 
-def _add_snapshots(folder: Path) -> None:
+def _add_snapshots(folder: Path, price: str = "102") -> None:
     (folder / "snapshot_bids.csv").write_text("side,price,size\nbuy,100,1.5\nbuy,99,2\n")
-    (folder / "snapshot_asks.csv").write_text("side,price,size\nsell,101,2.5\nsell,nothing,1\n")
+    (folder / "snapshot_asks.csv").write_text(f"side,price,size\nsell,101,2.5\nsell,{price},1\n")
 
 
 def _notes(path: Path) -> list[str]:
@@ -47,9 +48,10 @@ def test_the_snapshots_beside_come_first_with_the_time_of_the_first_update(updat
     book = frames(gdax.read, updates, BTC)["book_deltas"]
     assert book.select("symbol").unique().item() == "BTC-USD"
     assert book.select("row", "ts_ns", "flags", "side", "price", "size").rows() == [
-        (2, T0, 3, 1, 100.0, 1.5),
-        (3, T0, 1, 1, 99.0, 2.0),
-        (2, T0, 1, -1, 101.0, 2.5),
+        (0, T0, 3, 1, 100.0, 1.5),
+        (0, T0, 1, 1, 99.0, 2.0),
+        (0, T0, 1, -1, 101.0, 2.5),
+        (0, T0, 1, -1, 102.0, 1.0),
         (2, T0, 0, 1, 100.5, 3.0),
         (3, iso_ns("2018-01-02T00:00:01Z"), 0, -1, 101.0, 0.0),
         (8, iso_ns("2018-01-02T00:00:02Z"), 0, 1, 99.0, 4.0),
@@ -58,11 +60,22 @@ def test_the_snapshots_beside_come_first_with_the_time_of_the_first_update(updat
 
 
 def test_lines_that_cannot_be_read_are_told_with_their_file(updates: Path) -> None:
-    _add_snapshots(updates.parent)
-    faults = {
-        (fault.row, fault.reason.startswith("snapshot_asks.csv: ")) for fault in rejected(gdax.read, updates, BTC)
-    }
-    assert faults == {(3, True), (4, False), (5, False), (6, False), (7, False)}
+    _add_snapshots(updates.parent, "nothing")
+    faults = [(fault.row, fault.reason) for fault in rejected(gdax.read, updates, BTC)]
+    assert sorted(row for row, _ in faults) == [1, 4, 5, 6, 7]
+    assert [reason.startswith("snapshot_asks.csv: row 3: ") for row, reason in faults if row == 1] == [True]
+
+
+def test_a_line_that_cannot_be_read_leaves_the_book_void(updates: Path) -> None:
+    bids = "".join(f"buy,{price},1\n" for price in range(80, 100))
+    (updates.parent / "snapshot_bids.csv").write_text(f"side,price,size\n{bids}")
+    (updates.parent / "snapshot_asks.csv").write_text("side,price,size\nsell,101,2.5\n")
+    assert best_bids("gdax", updates, updates.parent / "store", "BTC-USD") == [100.5, 100.5, None]
+
+
+def test_snapshots_with_a_line_that_cannot_be_read_are_left_out(updates: Path) -> None:
+    _add_snapshots(updates.parent, "nothing")
+    assert best_bids("gdax", updates, updates.parent / "store", "BTC-USD") == [None, None, None]
 
 
 def test_without_both_snapshots_there_are_updates_only(updates: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from features.intake.batch import Note, Options
 from features.sources import kraken
 from tests.reading import frames, rejected
+from tests.replay import best_bids
 
 RAW = Path(__file__).parents[4] / "shared/data/raw/cryptofeed_raw_ws"
 SPOT, FUTURES = RAW / "KRAKEN.ws.50.0", RAW / "KRAKEN_FUTURES.ws.1.0"
@@ -122,24 +123,18 @@ def test_a_book_whose_checksum_does_not_fit_is_void_until_its_next_snapshot(tmp_
     assert notes(path) == ["line 2: the checksum of ABC/USD does not fit; void until its next snapshot"]
 
 
-def test_a_line_that_cannot_be_read_voids_the_books(tmp_path: Path) -> None:
-    good = checksum([], [level(100, 1), level(99, 1)])
-    path = wrote(
-        tmp_path,
-        [5, {"as": [], "bs": [level(100, 1)]}, "book-10", "ABC/USD"],
-        '[5,{"b":[["98',
-        [5, {"b": [level(99, 1)], "c": good}, "book-10", "ABC/USD"],
-    )
-    book = frames(kraken.read, path)["book_deltas"]
-    assert book.select("row", "flags").rows() == [(1, 3), (3, 4), (3, 0)]
-    assert [fault.row for fault in rejected(kraken.read, path)] == [2]
+def test_a_line_that_cannot_be_read_leaves_the_book_void_until_its_next_snapshot(tmp_path: Path) -> None:
+    snapshot = [5, {"as": [], "bs": [level(100, 1)]}, "book-10", "ABC/USD"]
+    change = [5, {"b": [level(99, 1)], "c": checksum([], [level(100, 1), level(99, 1)])}, "book-10", "ABC/USD"]
+    path = wrote(tmp_path, snapshot, '[5,{"b":[["98', change, snapshot)
+    assert best_bids("kraken", path, tmp_path / "store") == [100.0, None, 100.0]
 
 
 def test_of_several_depths_the_first_is_kept(tmp_path: Path) -> None:
     data = {"as": [], "bs": [level(100, 1)]}
     path = wrote(tmp_path, [5, data, "book-10", "ABC/USD"], [6, data, "book-25", "ABC/USD"])
     assert frames(kraken.read, path)["book_deltas"]["row"].to_list() == [1]
-    assert notes(path) == ["ABC/USD: kept book-10, left out book-25"]
+    assert notes(path) == ["ABC/USD: of several books book-10 is kept and book-25 left out"]
 
 
 def test_messages_of_2019_name_their_channel_by_number_only(tmp_path: Path) -> None:
@@ -217,6 +212,20 @@ def test_futures(tmp_path: Path) -> None:
     interest = tables["open_interest"].select("symbol", "open_interest").rows()
     assert interest == [("PI_ABCUSD", 5000.0), ("FI_ABCUSD_300101", 60.0)]
     assert [fault.row for fault in rejected(kraken.read, path)] == [9]
+
+
+def test_trades_that_a_new_connection_repeats_are_told_once(tmp_path: Path) -> None:
+    trade = {"product_id": "PI_ABCUSD", "side": "buy", "time": 1700000000100, "qty": 1.0, "price": 100.0}
+    listed = [trade | {"seq": seq} for seq in (9, 8, 7)]
+    spot = {"symbol": "ABC/USD", "side": "buy", "price": 1, "qty": 1, "timestamp": "2023-11-14T22:13:20Z"}
+    path = wrote(
+        tmp_path,
+        {"feed": "trade", **trade, "seq": 8},
+        {"feed": "trade_snapshot", "product_id": "PI_ABCUSD", "trades": listed},
+        {"channel": "trade", "type": "update", "data": [spot | {"trade_id": 8}]},
+        {"channel": "trade", "type": "snapshot", "data": [spot | {"trade_id": number} for number in (9, 8, 7)]},
+    )
+    assert frames(kraken.read, path)["trades"].select("row", "seq").rows() == [(1, 8), (2, 9), (3, 8), (4, 9)]
 
 
 @pytest.mark.skipif(not RAW.exists(), reason="the raw vendor files are not here")

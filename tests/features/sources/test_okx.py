@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from features.intake.batch import Note, Options
 from features.sources import okx
 from tests.reading import frames, rejected
 
@@ -51,6 +52,27 @@ def test_a_message_without_a_field_is_told_with_its_line(capture: Path) -> None:
     (fault,) = rejected(okx.read, capture)
     assert fault.row == 10
     assert "'sz'" in fault.reason
+
+
+def test_of_several_channels_of_a_book_or_of_trades_the_first_is_kept(tmp_path: Path) -> None:
+    _, _, book, _, trade, *_ = LINES.splitlines()
+    path = tmp_path / "OKX.ws"
+    fast, each = book.replace('"books"', '"books-l2-tbt"'), trade.replace('"trades"', '"trades-all"')
+    path.write_text("\n".join([book, fast, trade, each.replace('"9"', '"8"')]))
+    tables = frames(okx.read, path)
+    assert tables["book_deltas"]["row"].unique().to_list() == [1]
+    assert tables["trades"]["row"].to_list() == [3]
+    assert [item.text for item in okx.read(path, Options()) if isinstance(item, Note)] == [
+        "BTC-USDT: of several books books is kept and books-l2-tbt left out",
+        "BTC-USDT: of several channels of trades trades is kept and trades-all left out",
+    ]
+
+
+def test_a_trade_that_a_new_connection_repeats_is_told_once(tmp_path: Path) -> None:
+    trade = LINES.splitlines()[4]
+    path = tmp_path / "OKX.ws"
+    path.write_text("\n".join([trade, trade, trade.replace('"9"', '"11"')]))
+    assert frames(okx.read, path)["trades"].select("row", "seq").rows() == [(1, 9), (3, 11)]
 
 
 @pytest.mark.skipif(not RAW.exists(), reason="the raw vendor files are not here")

@@ -12,6 +12,7 @@ from features.intake.batch import Note, Options
 from features.intake.units import iso_ns
 from features.sources import tardis_json
 from tests.reading import frames, rejected
+from tests.replay import best_bids
 
 RAW = Path(__file__).parents[4] / "shared/data/raw/tardis_machine_json"
 AT, LOCAL = "2024-03-01T12:00:00.250Z", "2024-03-01T12:00:00.300123Z"
@@ -177,7 +178,7 @@ def test_bars_are_stamped_at_their_open(tmp_path: Path) -> None:
     assert "trade_bar_9vol" in note.text
 
 
-def test_what_cannot_be_read_is_told_and_voids_the_books(tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     path = lines(
         tmp_path,
         book(),
@@ -190,7 +191,22 @@ def test_what_cannot_be_read_is_told_and_voids_the_books(tmp_path: Path) -> None
     faults = rejected(tardis_json.read, path)
     assert [fault.row for fault in faults] == [2, 3, 4, 5, 6]
     assert "'candle'" in faults[3].reason
-    assert frames(tardis_json.read, path)["book_deltas"]["flags"].to_list() == [0, 4, 4, 4]
+    assert frames(tardis_json.read, path)["book_deltas"]["flags"].to_list() == [0]
+
+
+@pytest.mark.parametrize("faulty", ["{cut sho", json.dumps(message("trade"))])
+def test_a_line_that_cannot_be_read_leaves_the_book_void_until_its_next_snapshot(tmp_path: Path, faulty: str) -> None:
+    whole = book(isSnapshot=True, bids=[{"price": 100, "amount": 1}])
+    change, again = book() | {"timestamp": AT.replace("25", "26")}, whole | {"timestamp": AT.replace("25", "27")}
+    path = lines(tmp_path, whole, faulty, change, again)
+    assert best_bids("tardis-json", path, tmp_path / "store") == [100.0, None, 100.0]
+
+
+def test_so_does_a_member_of_a_list_that_cannot_be_read(tmp_path: Path) -> None:
+    whole = book(isSnapshot=True, bids=[{"price": 100, "amount": 1}])
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps([whole, message("trade"), book() | {"timestamp": AT.replace("25", "26")}]))
+    assert best_bids("tardis-json", path, tmp_path / "store") == [100.0, None]
 
 
 @pytest.mark.parametrize("as_list", [True, False])
@@ -200,7 +216,7 @@ def test_pretty_printed_files(tmp_path: Path, as_list: bool) -> None:
     path.write_text(json.dumps(trades, indent=2) if as_list else "\n".join(json.dumps(t, indent=2) for t in trades))
     found = frames(tardis_json.read, path)["trades"]
     assert found["seq"].to_list() == [5, 6]
-    assert found["row"].to_list() == ([1, 1] if as_list else [1, 12])
+    assert found["row"].to_list() == [1, 2]
 
 
 def test_files_that_are_no_json_are_refused(tmp_path: Path) -> None:
