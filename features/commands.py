@@ -9,6 +9,7 @@ from typing import Annotated, cast
 import typer
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -91,7 +92,7 @@ def import_(
         else:
             _tell_import(report)
     for fault in faults[:-1]:
-        Console(stderr=True).print(f"[red]error:[/] {fault}", soft_wrap=True, highlight=False)
+        Console(stderr=True).print(f"[red]error:[/] {escape(str(fault))}", soft_wrap=True, highlight=False)
     if faults:
         raise faults[-1]
 
@@ -119,11 +120,11 @@ def list_(store: StoreOption = STORE) -> None:
     found = inventory(_existing(store))
     table = _table(f"{len(found)} streams in {store}", HEADINGS, right_from=3)
     for quality in found:
-        table.add_row(*listing(quality), *(["[red]" + quality.fault + "[/]"] if quality.fault else []))
+        table.add_row(*listing(quality), style="red" if quality.fault else None)
     console.print(table)
     for quality in found:
         if quality.fault:
-            console.print(f"[red]{quality.fault}[/]", soft_wrap=True, highlight=False)
+            console.print(f"[red]{escape(quality.fault)}[/]", soft_wrap=True, highlight=False)
 
 
 @app.command(
@@ -156,7 +157,7 @@ def check(
     console.print(table)
     for quality in found:
         if quality.fault:
-            console.print(f"[red]{quality.fault}[/]", soft_wrap=True, highlight=False)
+            console.print(f"[red]{escape(quality.fault)}[/]", soft_wrap=True, highlight=False)
     page = html or store / "check.html"
     write_page(page, store, found, silence)
     console.print(f"{sum(q.sound for q in found)} of {len(found)} streams sound; page {page}", highlight=False)
@@ -264,7 +265,7 @@ def _counting(name: str, what: str = "rows") -> Iterator[Callable[[int], None]]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(name, total=None, count="")
+        task = progress.add_task(escape(name), total=None, count="")
         yield lambda done: progress.update(task, count=f"{done:,} {what}")
 
 
@@ -274,7 +275,7 @@ def _tell_import(report: object) -> None:
 
     told = cast("ImportReport", report)
     state = "unchanged, imported before" if told.unchanged else f"{told.rows:,} rows"
-    console.print(f"[bold]{told.file}[/]: {state}", highlight=False, soft_wrap=True)
+    console.print(f"[bold]{escape(told.file)}[/]: {state}", highlight=False, soft_wrap=True)
     for stream in told.streams[:12]:
         extra = f", {stream.known:,} known already" if stream.known else ""
         extra += f", {stream.gaps} gaps in the numbering" if stream.gaps else ""
@@ -286,8 +287,10 @@ def _tell_import(report: object) -> None:
     if len(told.streams) > 12:
         console.print(f"  and {len(told.streams) - 12} more streams")
     for note in told.notes:
-        console.print(f"  [yellow]note:[/] {note}", highlight=False, soft_wrap=True)
+        console.print(f"  [yellow]note:[/] {escape(note)}", highlight=False, soft_wrap=True)
     if told.rejected:
         console.print(
-            f"  [yellow]{told.rejected:,} bad rows set aside in {told.quarantine}[/]", highlight=False, soft_wrap=True
+            f"  [yellow]{told.rejected:,} bad rows set aside in {escape(told.quarantine or '')}[/]",
+            highlight=False,
+            soft_wrap=True,
         )

@@ -89,14 +89,8 @@ def brings_nothing(path: Path, source: str) -> None:
     assert not list(store.rglob(".*.tmp"))
 
 
-GONE = pytest.mark.xfail(strict=True, reason="AttributeError: the reader calls Rows.cut_unnumbered, which is gone")
-CUT = {("tardis-json", "JSON of something else"), ("tardis-json", "one JSON list")}
-
-
-@pytest.mark.parametrize(
-    ("source", "content"),
-    [pytest.param(s, c, marks=GONE if (s, c) in CUT else ()) for s in SOURCES for c in FOREIGN],
-)
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("content", FOREIGN)
 def test_a_file_of_something_else_is_refused_in_words(source: str, content: str, tmp_path: Path) -> None:
     path = tmp_path / "file.csv"
     path.write_bytes(FOREIGN[content])
@@ -119,7 +113,6 @@ def test_lines_that_are_no_csv_are_refused_in_words(source: str, tail: bytes, tm
     brings_nothing(path, source)
 
 
-@pytest.mark.xfail(strict=True, reason="csv.Error of a line with a lone carriage return gets out")
 def test_a_row_of_a_recorder_that_is_no_csv_is_refused_in_words(tmp_path: Path) -> None:
     path = tmp_path / "depth.csv"
     path.write_bytes(b"symbol,timestamp,first_update_id,last_update_id,side,update_type,price,qty,pu\n1,2\r3,4\n")
@@ -133,10 +126,7 @@ def test_a_column_that_is_named_twice_is_refused_in_words(source: str, tmp_path:
     brings_nothing(path, source)
 
 
-NESTED = pytest.mark.xfail(strict=True, reason="RecursionError of deeply nested JSON gets out")
-
-
-@pytest.mark.parametrize("source", [pytest.param(s, marks=NESTED if s == "tardis-json" else ()) for s in SOURCES])
+@pytest.mark.parametrize("source", SOURCES)
 def test_json_that_is_nested_without_end_is_refused_in_words(source: str, tmp_path: Path) -> None:
     path = tmp_path / "file.json"
     path.write_bytes(b"[" * 100_000 + b"]" * 100_000 + b"\n")
@@ -186,17 +176,9 @@ ASIDE = ("LICENSE.txt", "snapshot_asks.csv", "snapshot_bids.csv")
 """Licences, and files that another one takes along."""
 
 
-TWICE = pytest.mark.xfail(
-    strict=True, reason="a first row that says True twice is taken for a header with one name twice"
-)
-
-
 def _real() -> list[object]:
     found = [(path, names) for pattern, names in REAL.items() for path in sorted(RAW.glob(pattern))]
-    return [
-        pytest.param(path, *names, id=path.name[:40], marks=TWICE if "_first5" in path.name else ())
-        for path, names in found
-    ]
+    return [pytest.param(path, *names, id=path.name[:40]) for path, names in found]
 
 
 @pytest.mark.skipif(not RAW.exists(), reason="the raw vendor files are not here")

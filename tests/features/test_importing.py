@@ -125,9 +125,7 @@ BAD_LINES = {
 }
 
 
-NAMELESS = pytest.param(
-    "symbol", marks=pytest.mark.xfail(strict=True, reason="a row without a symbol falls to the symbol of the others")
-)
+NAMELESS = pytest.param("symbol")
 FAULTS = [NAMELESS if fault == "symbol" else fault for fault in BAD_LINES]
 
 
@@ -395,7 +393,6 @@ def check_one_is_set_aside(head: str, good: str, bad: str, tmp_path: Path, bring
     assert (report.rows, report.rejected) == (1 + voids, 1)
 
 
-@pytest.mark.xfail(strict=True, reason="the unit is found anew in every block")
 def test_a_bad_time_is_set_aside_wherever_it_stands_in_a_block(
     tmp_path: Path, bring: Bring, monkeypatch: pytest.MonkeyPatch
 ) -> None:

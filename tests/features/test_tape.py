@@ -239,7 +239,6 @@ def test_a_damaged_manifest_is_named(content: str, tape: Tape) -> None:
         tape.parts(STREAM)
 
 
-@pytest.mark.xfail(strict=True, reason="KeyError or TypeError passes through")
 @pytest.mark.parametrize("entry", [{}, 3, {"source": "gone"}, {"rows": 1, "source": "gone"}])
 def test_a_damaged_entry_of_a_manifest_is_named(entry: object, tape: Tape) -> None:
     path = tape.root / STREAM.folder / "manifest.json"

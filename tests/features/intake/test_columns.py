@@ -100,7 +100,6 @@ def test_dates_are_their_midnights() -> None:
     assert ns([date(2023, 11, 14), None]) == [(NOON_S - 80_000) * 1_000_000_000, None]
 
 
-@pytest.mark.xfail(strict=True, reason="polars.InvalidOperationError passes through")
 def test_a_length_of_time_is_no_time() -> None:
     with pytest.raises((FormatError, SettingError)):
         ns([timedelta(seconds=1)])

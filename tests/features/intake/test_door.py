@@ -204,7 +204,6 @@ def test_a_trade_comes_in_once(table: Table, column: str, names: tuple[object, .
         assert refused == {3: f"{column} {names[0]} came before"}
 
 
-@pytest.mark.xfail(strict=True, reason="only the names of the last batch are remembered")
 @pytest.mark.parametrize(("column", "names"), [("seq", (3, 4, 3)), ("id", ("a", "b", "a"))])
 def test_a_trade_of_two_batches_ago_comes_in_once(column: str, names: tuple[object, ...]) -> None:
     rows = [{**TRADE, "seq": -1, "local_ns": T, column: name} for name in names]

@@ -168,13 +168,11 @@ def test_a_bar_that_is_absent_does_not_change_the_length(tmp_path: Path) -> None
     assert stamps_of(path) == [OPENS[i] for i in (0, 1, 3)]
 
 
-@pytest.mark.xfail(strict=True, reason="a single bar is not moved, though its length and its stamp are told")
 def test_a_single_bar_stamped_at_its_close(tmp_path: Path) -> None:
     path = csv(tmp_path, table([S + 900], "ts_s"))
     assert stamps_of(path, Options(symbol="BTCUSDT", stamp="close", bar_s=900)) == [NS]
 
 
-@pytest.mark.xfail(strict=True, reason="RuntimeWarning: the commonest step is zero")
 def test_stamps_that_are_all_the_same_are_refused_in_words(tmp_path: Path) -> None:
     path = csv(tmp_path, table([S] * 3, "ts_s"))
     with pytest.raises(DataError, match="repeats"):

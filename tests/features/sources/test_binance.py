@@ -26,16 +26,11 @@ def written(folder: Path, name: str, text: str) -> Path:
     return path
 
 
-TWICE = pytest.mark.xfail(
-    strict=True, reason="a first row that says True twice is taken for a header with one name twice"
-)
-
-
 @pytest.mark.parametrize(
     ("stamp", "header", "end"),
     [
-        pytest.param(MS, "", ",True", marks=TWICE),
-        pytest.param(US, "", ",True", marks=TWICE),
+        pytest.param(MS, "", ",True"),
+        pytest.param(US, "", ",True"),
         (MS, "id,price,qty,quote_qty,time,is_buyer_maker\n", ""),
         (MS, "", ""),
     ],
@@ -71,7 +66,6 @@ def test_aggregated_trades_are_a_table_of_their_own(header: str, end: str, tmp_p
     ]
 
 
-@TWICE
 def test_seven_columns_without_a_header_are_told_apart(tmp_path: Path) -> None:
     lines = {
         "trades": f"51,100.5,2,201,{MS},True,True",
@@ -112,15 +106,11 @@ def test_bars_of_mark_and_index_have_names_of_their_own(kind: str, end: str, tmp
     assert bars.select("symbol", "close", "volume", "trades").rows() == [(f"BTCUSDT{end}", 11.0, 0.0, 60.0)]
 
 
-@pytest.mark.xfail(strict=True, reason="--symbol takes the .mark off: bars of marks come in as bars of trades")
 def test_bars_of_marks_are_not_taken_for_bars_of_trades(tmp_path: Path) -> None:
     path = written(tmp_path, "markPriceKlines/BTCUSDT-1m.csv", f"{MS},10,12,9,11,0,{MS + 59_999},0,60,0,0,0\n")
     assert frames(binance.read, path, Options(symbol="BTCUSDT"))["bars"]["symbol"].to_list() == ["BTCUSDT.mark"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a premium is near zero, of either sign: the rules of bars refuse it, row by row"
-)
 def test_bars_of_premiums_are_left_out_in_words(tmp_path: Path) -> None:
     text = f"{MS},-0.0001,0.0002,-0.0003,0.0001,0,{MS + 59_999},0,60,0,0,0\n"
     path = written(tmp_path, "premiumIndexKlines/BTCUSDT-1m.csv", text)
@@ -168,7 +158,6 @@ def test_metrics(tmp_path: Path) -> None:
     assert rows["ts_ns"].to_list() == [NS, NS + 300 * 10**9]
 
 
-@pytest.mark.xfail(strict=True, reason="ValueError of the text that is no time gets out")
 @pytest.mark.parametrize("time", ["yesterday", "2023-11-31 00:00:00", "14/11/2023 22:15"])
 @pytest.mark.parametrize("header", ["timestamp,percentage,depth,notional\n", METRICS], ids=["bands", "metrics"])
 def test_a_text_that_is_no_time_is_refused_in_words(header: str, time: str, tmp_path: Path) -> None:
@@ -198,7 +187,6 @@ def test_liquidations_by_what_was_filled(tmp_path: Path) -> None:
     assert rows.select("row", "side", "price", "size").rows() == [(2, -1, 98.5, 8.0), (3, 1, 102.0, 1.0)]
 
 
-@TWICE
 def test_the_symbol_comes_from_the_name_or_the_user(tmp_path: Path) -> None:
     line = f"51,100.5,2,201,{MS},True,True\n"
     for name, symbol in (
@@ -226,7 +214,6 @@ def test_rows_that_cannot_be_read_are_rejected_with_their_line(tmp_path: Path) -
     assert frames(binance.read, path)["trades"]["row"].to_list() == [2]
 
 
-@TWICE
 def test_a_missing_column_and_an_unknown_file_are_told(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="no column time"):
         frames(binance.read, written(tmp_path, "BTCUSDT-a.csv", "id,price,qty,is_buyer_maker\n1,2,3,true\n"))

@@ -128,7 +128,6 @@ def test_without_a_snapshot_changes_come_out_as_they_are(tmp_path: Path) -> None
     assert [row[1] for row in book_of(written(tmp_path, *CHANGES))] == [101, 102, 103, 104, 105]
 
 
-@pytest.mark.xfail(strict=True, reason="of snapshots that no change follows only the last one comes out, unsaid")
 def test_snapshots_without_changes_all_come_out(tmp_path: Path) -> None:
     path = written(tmp_path, *(rest(at, 100 + at, [["10", str(at)]], [], T=MS + at, E=MS + at) for at in range(3)))
     assert [row[1] for row in book_of(path, Options(symbol="BTCUSDT"))] == [100, 101, 102]
@@ -161,7 +160,6 @@ def test_a_snapshot_without_a_name_among_several_symbols_is_refused(tmp_path: Pa
     assert not rejected(binance.read, path, Options(symbol="BTCUSDT"))
 
 
-@pytest.mark.xfail(strict=True, reason="it is given to the symbol that happens to come first")
 @pytest.mark.parametrize("at", [0, 1])
 def test_a_snapshot_without_a_name_before_several_symbols_is_not_given_to_one(at: int, tmp_path: Path) -> None:
     lines = [spot(1, 101, 101, [["10", "1"]], []), spot(2, 51, 51, [["9", "1"]], [], "ETHUSDT")]
@@ -190,7 +188,6 @@ def test_spot_partial_depth_is_a_book_of_so_many_levels(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="taken for a change: the levels that left the top stay in the book for ever")
 def test_futures_partial_depth_is_no_change(tmp_path: Path) -> None:
     body: dict[str, Any] = {"e": "depthUpdate", "E": MS + 2, "T": MS + 1, "s": "BTCUSDT", "U": 3, "u": 9, "pu": 2}
     line = streamed(7, "btcusdt@depth5@100ms", **body, b=[["10", "1"]], a=[["11", "3"]])
@@ -199,7 +196,6 @@ def test_futures_partial_depth_is_no_change(tmp_path: Path) -> None:
     assert tables["book_snapshots_5"].select("ts_ns", "seq", "bid_px_0").rows() == [(NS + STEP, 9, 10.0)]
 
 
-@pytest.mark.xfail(strict=True, reason="spot depth in µs is taken for ms and refused, while its trades are read")
 def test_sockets_in_microseconds(tmp_path: Path) -> None:
     body = {"e": "depthUpdate", "E": MS * 1_000, "s": "BTCUSDT", "U": 1, "u": 2, "b": [["10", "1"]], "a": []}
     book = frames(binance.read, written(tmp_path, json.dumps(body)))["book_deltas"]
@@ -286,7 +282,6 @@ def test_mark_prices_carry_the_rate_of_the_next_funding(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="lists of events, as the streams of all markets send them, are not read")
 @pytest.mark.parametrize("framed", [True, False])
 def test_streams_of_all_markets_send_lists(framed: bool, tmp_path: Path) -> None:
     both = [MARK, MARK | {"s": "ETHUSDT"}]
@@ -474,13 +469,11 @@ def test_t_depth_rows_of_one_number_are_one_message(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="of snapshots that no change follows only the last one comes out, unsaid")
 def test_a_t_depth_file_of_snapshots_gives_them_all(tmp_path: Path) -> None:
     lines = [f"BTCUSDT,{MS + i},{100 + i},{100 + i},b,snap,10,1,-1" for i in range(3)]
     assert [row[1] for row in book_of(written(tmp_path, T_DEPTH, *lines))] == [100, 101, 102]
 
 
-@pytest.mark.xfail(strict=True, reason="the rest of the message comes out as if it were whole")
 @pytest.mark.parametrize("level", ["b,set,cheap,5,100", "b,set,9"])
 def test_a_level_that_cannot_be_read_makes_the_book_void(level: str, tmp_path: Path) -> None:
     levels = ("b,set,8,1,100", level, "a,set,12,1,100")
@@ -542,7 +535,6 @@ def test_a_book_that_the_recorder_built_is_one_snapshot_with_its_latest_number(t
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="a brace in the first line is taken for a socket's before the # is seen")
 def test_a_comment_of_a_recorder_may_hold_braces(tmp_path: Path) -> None:
     path = written(tmp_path, "# {a comment}", RECORDER, recorded(0, "DEPTH_SNAPSHOT", 0, 10, 1, 100))
     assert [row[:2] for row in book_of(path)] == [(3, 100)]

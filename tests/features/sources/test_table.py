@@ -132,7 +132,6 @@ def test_books_of_several_levels(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="level 0 is then empty and the last level is lost, unsaid")
 @pytest.mark.parametrize("first", [1, 2])
 def test_levels_that_are_counted_from_one_are_refused_or_renamed(first: int, tmp_path: Path) -> None:
     levels = [f"{side}_{what}_{i}" for i in (first, first + 1) for side in ("bid", "ask") for what in ("px", "sz")]
@@ -144,7 +143,6 @@ def test_levels_that_are_counted_from_one_are_refused_or_renamed(first: int, tmp
     assert books.select("bid_px_0", "ask_sz_1").rows() == [(100.0, 4.0)]
 
 
-@pytest.mark.xfail(strict=True, reason="the depth is that of the bids: deeper asks are lost, unsaid")
 def test_asks_that_are_deeper_than_the_bids_are_kept(tmp_path: Path) -> None:
     path = csv(tmp_path, "ts_ms,bid_px_0,bid_sz_0,ask_px_0,ask_sz_0,ask_px_1,ask_sz_1", f"{MS},100,1,101,2,102,4")
     (books,) = frames(table.read, path, SYMBOL).values()
@@ -198,7 +196,6 @@ def test_an_order_that_cannot_be_read_is_refused(cells: str, tmp_path: Path) -> 
         import_file(path, tmp_path / "store", Request("table", "venue", SYMBOL), print)
 
 
-@pytest.mark.xfail(strict=True, reason="polars' InvalidOperationError gets out")
 def test_an_order_with_a_name_for_a_number_is_refused_in_words(tmp_path: Path) -> None:
     path = csv(tmp_path, "ts_ms,order_id,action,is_ask,price,size", f"{MS},a-7,add,0,100,5")
     with pytest.raises(DataError):
@@ -223,7 +220,6 @@ def test_book_changes(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="a snapshot starts where the row above is none, whosesoever that row is")
 def test_snapshots_of_several_symbols_do_not_run_together(tmp_path: Path) -> None:
     lines = (
         f"{MS},A,true,bid,100,1",
@@ -235,14 +231,12 @@ def test_snapshots_of_several_symbols_do_not_run_together(tmp_path: Path) -> Non
     assert dict(book.select("row", "flags").rows()) == {2: 3, 3: 3, 4: 0, 5: 3}
 
 
-@pytest.mark.xfail(strict=True, reason="two snapshots that follow each other are taken for one: levels that left stay")
 def test_a_snapshot_after_a_snapshot_clears_the_book(tmp_path: Path) -> None:
     lines = (f"{MS},true,bid,100,1", f"{MS + 1},true,bid,99,1")
     book = frames(table.read, csv(tmp_path, "ts_ms,is_snapshot,side,price,size", *lines), SYMBOL)["book_deltas"]
     assert book["flags"].to_list() == [3, 3]
 
 
-@pytest.mark.xfail(strict=True, reason="each chunk begins a snapshot anew and so clears the first part of one")
 def test_a_snapshot_over_two_chunks_clears_the_book_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "book.parquet"
     n = 5
@@ -263,7 +257,6 @@ def test_funding(tmp_path: Path) -> None:
     assert bare["interval_s"].to_list() == [0]
 
 
-@pytest.mark.xfail(strict=True, reason="null instead of 0, which means unknown: the row is refused")
 def test_an_interval_of_funding_may_be_unknown(tmp_path: Path) -> None:
     path = csv(tmp_path, "ts_ms,funding_rate,interval_h", f"{MS},-0.0001,8", f"{MS + 1},0.0002,")
     assert frames(table.read, path, SYMBOL)["funding"]["interval_s"].to_list() == [28_800, 0]
@@ -295,7 +288,6 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         frames(table.read, csv(tmp_path, "ts_ms,price,mood", f"{MS},1,1"), SYMBOL)
 
 
-@pytest.mark.xfail(strict=True, reason="polars' DuplicateError: the chosen column takes the name of one that is there")
 @pytest.mark.parametrize("names", ["ts_ms,time", "exchange_ts,time", "ts_ms,local_ts_ms,local"])
 def test_two_columns_of_one_meaning_do_not_collide(names: str, tmp_path: Path) -> None:
     stamps = ",".join([str(MS)] * (names.count(",") + 1))
