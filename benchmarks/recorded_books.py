@@ -71,8 +71,8 @@ def usdm(data: Path, store: Path) -> list[Line]:
     at_ns, theirs = window(data, "usdm_btcusdt_20230404")
     chunks = changes(data, store, files, "binance-usdm", "BTCUSDT")
     ours = books_at(chunks, at_ns, BookBuilder(depth=DEPTH, clock="local_ns"))
-    same = equal(ours, theirs).all(axis=1)
-    return [("USD-M BTCUSDT, 20 levels", int(same.sum()), len(same), "all")]
+    same = int(equal(ours, theirs).all(axis=1).sum())
+    return [("USD-M BTCUSDT, 20 levels", same, len(at_ns), "all")]
 
 
 def coinm(data: Path, store: Path) -> list[Line]:

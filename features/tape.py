@@ -106,11 +106,8 @@ class Tape:
         if not manifest["files"]:
             known = ", ".join(s.folder for s in self.streams()) or "nothing"
             raise UnknownInstrumentError(f"{stream.folder}: is not in {self.root}; it holds {known}")
-        files = {sha256: source["file"] for sha256, source in manifest["sources"].items()}
-        parts = [
-            Part(folder / name, **{**entry, "source": files[entry["source"]]})
-            for name, entry in manifest["files"].items()
-        ]
+        files = manifest["sources"]
+        parts = [_part(folder, name, entry, files) for name, entry in manifest["files"].items()]
         for part in parts:
             if not part.path.exists():
                 raise FormatError(
@@ -153,6 +150,15 @@ class Tape:
         for part in self.parts(stream):
             if sha256_of_file(part.path) != part.sha256:
                 raise FormatError(f"{part.path}: is not the file that was written; import {part.source} again")
+
+
+def _part(folder: Path, name: str, entry: dict[str, Any], sources: dict[str, Any]) -> Part:
+    try:
+        return Part(folder / name, **{**entry, "source": str(sources[entry["source"]]["file"])})
+    except (KeyError, TypeError) as error:
+        raise FormatError(
+            f"{folder / 'manifest.json'}: is damaged at {name} ({error}); delete {folder} and import the data again"
+        ) from error
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

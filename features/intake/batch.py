@@ -260,7 +260,7 @@ class Rows:
 
 def split(frame: pl.DataFrame, names: Sequence[str]) -> dict[tuple[Any, ...], pl.DataFrame]:
     """Rows by the values of some columns, which go; quick where there is only one value of each."""
-    alone = frame.select((pl.col(names) == pl.col(names).first()).all())
+    alone = frame.select(pl.col(names).eq_missing(pl.col(names).first()).all())
     if all(alone.row(0)):
         return {frame.select(names).row(0): frame.drop(names)}
     groups: dict[tuple[Any, ...], pl.DataFrame] = frame.partition_by(

@@ -81,13 +81,15 @@ def stamps(path: Path, column: pl.Series, unit: str | None) -> pl.Series:
     FormatError
         If the first number is no time between 1990 and 2200 in any unit.
     """
+    if column.dtype in (pl.Duration, pl.Time):
+        raise FormatError(f"{path}: column {column.name} holds {column.dtype}, which is no moment; give date and time")
     if column.dtype.is_temporal():
         return column.cast(pl.Datetime("ns")).cast(pl.Int64)
     values = numbers(column)
     if values.null_count() == len(values):
         return texts_ns(column)
     told = unit or next((end[1:] for end in UNIT_ENDS if column.name.lower().endswith(end)), None)
-    scale = scale_ns(f"{path}: column {column.name}", float(values.drop_nulls()[0]), told)
+    scale = scale_ns(f"{path}: column {column.name}", cast("float", values.median()), told)
     if column.dtype.is_integer():
         return scaled(column.cast(pl.Int64), scale)
     return _fractions(column, values, scale)

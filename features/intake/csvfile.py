@@ -71,7 +71,7 @@ def typed_blocks(
             taken, header, block = _take_header(path, block, separator)
             if header is not None:
                 require_columns(path, header, list(dtypes))
-        if header is not None and not block.isspace():
+        if header is not None and block and not block.isspace():
             yield from _frames(block, header, dtypes, separator, row + taken, lines - taken)
         row += lines
 

@@ -134,9 +134,8 @@ def _book_table(path: Path, levels: list[str]) -> Table:
     """The table of books as deep as the columns; each level from 0 must be there whole."""
     depth = max(int(c.rpartition("_")[2]) for c in levels if c.rpartition("_")[2].isdigit()) + 1
     table = book_snapshots(depth)
-    odd = [c for c in levels if c not in table.columns] + [
-        c for c in table.columns if c.startswith(LEVELS) and c not in levels
-    ]
+    pairs = {c.replace("_px_", "_sz_") for c in levels} | {"bid_sz_0", "ask_sz_0"}
+    odd = [c for c in levels if c not in table.columns] + sorted(pairs - set(levels))
     if odd:
         raise SchemaError(
             f"{path}: {odd[0]} is missing or odd; levels count from 0: bid_px_0, bid_sz_0, ask_px_0, ask_sz_0, ..."

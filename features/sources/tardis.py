@@ -5,6 +5,7 @@ The header tells the dataset; trades and liquidations share one, and the file's 
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
@@ -48,8 +49,8 @@ def read(path: Path, options: Options) -> Iterator[Item]:
             yield item
             continue
         if not scale and len(item):
-            first = item["timestamp"].drop_nulls()
-            scale = scale_ns(f"{path}: timestamp", int(first[0]) if len(first) else 0, options.unit)
+            middle = cast("float | None", item["timestamp"].median())
+            scale = scale_ns(f"{path}: timestamp", middle or 0, options.unit)
         yield from parser(_stamped(item, scale), scale)
 
 

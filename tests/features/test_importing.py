@@ -574,3 +574,17 @@ def test_whatever_is_wrong_is_a_data_error(tmp_path: Path, root: Path, bring: Br
                 with pytest.raises(DataError):
                     bring(path, source, on_error=on_error, symbol="A")
     assert content(root) == {}
+
+
+@pytest.mark.parametrize(("column", "names"), [("trade_id", (3, 4, 5, 3)), ("trade_id", ("a", "b", "c", "a"))])
+def test_a_trade_that_comes_again_far_below_is_stored_once(
+    column: str, names: tuple[object, ...], tmp_path: Path, bring: Bring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = f"symbol,ts_ms,local_ts_ms,{column},price,size,side"
+    lines = [f"A,{T_MS + i},{T_MS + i},{name},5,1,buy" for i, name in enumerate(names)]
+    path = write(tmp_path / "a.csv", lines, head)
+    monkeypatch.setattr(stream.blocks, "__defaults__", (40,))
+    with pytest.raises(RowError, match="came before"):
+        bring(path)
+    report = bring(path, on_error="quarantine")
+    assert (report.rows, report.rejected) == (3, 1)

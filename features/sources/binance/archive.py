@@ -6,6 +6,7 @@ Spot files have no header, futures files have; times are in ms, since 2025 on sp
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
@@ -92,7 +93,7 @@ class _Clock:
         if column.dtype == pl.String:
             return texts_ns(column)
         if not self.scale and column.null_count() < len(column):
-            self.scale = scale_ns(self.where, int(column.drop_nulls()[0]), self.unit)
+            self.scale = scale_ns(self.where, cast("float", column.median()), self.unit)
         return scaled(column, self.scale or 1)
 
 

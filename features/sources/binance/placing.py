@@ -50,8 +50,8 @@ class Placer:
 
     def finish(self) -> list[Event]:
         """What is still held, in order."""
-        out = self._settle()
-        self._reached = None
+        out = _in_order(self._held + self._snapshots)
+        self._held, self._snapshots, self._reached = [], [], None
         return out
 
     def _wait(self, snapshot: Event) -> list[Event]:
@@ -63,11 +63,17 @@ class Placer:
         return self._settle() if passed else []
 
     def _settle(self) -> list[Event]:
-        """Everything in the order of its numbers; a snapshot comes after the change that ends with its number."""
-        out = sorted([*self._held, *self._snapshots], key=lambda event: (event.seq, event.snapshot))
-        self._held, self._snapshots = [], []
-        self._reached = out[-1].seq if any(event.snapshot for event in out) else None
+        """What is held and the snapshots that it has passed; later ones wait on."""
+        end = self._held[-1].seq
+        passed = [snapshot for snapshot in self._snapshots if snapshot.seq <= end]
+        out = _in_order(self._held + passed)
+        self._held, self._snapshots, self._reached = [], self._snapshots[len(passed) :], end
         return out
+
+
+def _in_order(events: list[Event]) -> list[Event]:
+    """By number; a snapshot comes after the change that ends with its number."""
+    return sorted(events, key=lambda event: (event.seq, event.snapshot))
 
 
 def emit(rows: Rows, symbol: str, events: list[Event]) -> None:

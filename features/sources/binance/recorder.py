@@ -57,6 +57,7 @@ def _known(path: Path, header: list[str]) -> list[str]:
 
 def _one(parser: "_Parser", rows: Rows, number: int, header: list[str], cells: list[str]) -> Iterator[Rejected]:
     if len(cells) != len(header):
+        parser.spoil(rows)
         yield Rejected(number, f"{len(cells)} fields where the header has {len(header)}", ",".join(cells))
         return
     try:
@@ -90,7 +91,7 @@ class _Parser:
         try:
             level = (float(cells.get("Price") or cells["price"]), float(cells.get("Quantity") or cells["qty"]))
         except ValueError:
-            self._spoil(rows, key)
+            self.spoil(rows, key)
             raise
         if key != self._key or self._event is None:
             self._close(rows)
@@ -112,11 +113,14 @@ class _Parser:
         if spare:
             yield Note(f"{spare} snapshots repeat what the changes had told already and were left out")
 
-    def _spoil(self, rows: Rows, key: Key) -> None:
-        """Forget a message with a level that cannot be read: half of it would be a wrong book."""
-        if key != self._key:
+    def spoil(self, rows: Rows, key: Key | None = None) -> None:
+        """Forget a message with a level that cannot be read: half of it would be a wrong book.
+
+        Of a row without a key it is not known whose it is: the message that is being gathered goes.
+        """
+        if key is not None and key != self._key:
             self._close(rows)
-        self._event, self._key, self._spoilt = None, None, key
+        self._event, self._key, self._spoilt = None, None, key or self._key
 
     def _close(self, rows: Rows) -> None:
         if self._event is None or self._key is None:

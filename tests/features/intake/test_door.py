@@ -204,12 +204,6 @@ def test_a_trade_comes_in_once(table: Table, column: str, names: tuple[object, .
         assert refused == {3: f"{column} {names[0]} came before"}
 
 
-@pytest.mark.parametrize(("column", "names"), [("seq", (3, 4, 3)), ("id", ("a", "b", "a"))])
-def test_a_trade_of_two_batches_ago_comes_in_once(column: str, names: tuple[object, ...]) -> None:
-    rows = [{**TRADE, "seq": -1, "local_ns": T, column: name} for name in names]
-    assert admit(TRADES, *([row] for row in rows))[0] == admit(TRADES, rows)[0]
-
-
 def test_rows_without_number_or_name_are_counted_and_all_come_in() -> None:
     kept, _, door = admit(TRADES, steps("ts_ns", T, T, T), steps("ts_ns", T, seq=9), steps("ts_ns", T, id="x"))
     assert (kept, door.unnumbered) == ([1, 2, 3, 4, 5], 3)
