@@ -235,8 +235,8 @@ class _Look:
 
     @staticmethod
     def _counts_by_one(steps: Ints) -> bool:
-        """Whether the venue numbers trades one by one: most steps are of one."""
-        return bool((steps == 1).mean() > 0.5)
+        """Whether the venue numbers trades one by one: three steps of four are of one."""
+        return bool((steps == 1).mean() > 0.75)
 
 
 def _count_density(quality: Quality, ts_ns: Ints) -> None:

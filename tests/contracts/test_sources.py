@@ -9,12 +9,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from benchmarks.real_files import ASIDE, FILES
 from features.errors import DataError
 from features.importing import ImportReport, OnError, Request, import_file
 from features.intake.batch import Options
 from features.sources import SOURCES
 
-RAW = Path(__file__).parents[3] / "shared/data/raw"
+DATA = Path(__file__).parents[3] / "shared/data"
+RAW = DATA / "raw"
 NOISE = random.Random(11).randbytes(60_000)
 CAPTURE = b'1700000000.1: {"channel":"none"}\n' * 40
 
@@ -140,44 +142,8 @@ def test_a_file_that_is_not_there_is_told(source: str, tmp_path: Path) -> None:
             import_file(path, tmp_path / "store", Request(source, "venue"), quietly)
 
 
-REAL: dict[str, tuple[str, str | None, str | None]] = {
-    "binance_diffdepth_csv/*.csv": ("binance", "binance-usdm", None),
-    "binance_test_data/*.csv": ("binance", "binance-usdm", None),
-    "binance_test_data/btcusdt-quotes.parquet": ("table", "binance-spot", None),
-    "binance_test_data/btcusdt-trades.parquet": ("table", "binance-spot", "BTC/USDT"),
-    "binance_vision_klines/BTCUSDT-15m-*": ("binance", "binance-spot", None),
-    "binance_vision_klines/*_um.csv": ("binance", "binance-usdm", None),
-    "bitstamp_l3_log/*": ("bitstamp", None, "BTCUSD"),
-    "bybit_ob500/*": ("bybit", None, None),
-    "cryptochassis_csv/*": ("cryptochassis", None, None),
-    "cryptofeed_raw_ws/BINANCE.*": ("binance", "binance-spot", None),
-    "cryptofeed_raw_ws/BINANCE_FUTURES.*": ("binance", "binance-usdm", None),
-    "cryptofeed_raw_ws/BITFINEX.*": ("bitfinex", None, None),
-    "cryptofeed_raw_ws/BITMEX.*": ("bitmex", None, None),
-    "cryptofeed_raw_ws/BYBIT.*": ("bybit", None, None),
-    "cryptofeed_raw_ws/COINBASE.*": ("coinbase", None, None),
-    "cryptofeed_raw_ws/DERIBIT.*": ("deribit", None, None),
-    "cryptofeed_raw_ws/KRAKEN*": ("kraken", None, None),
-    "cryptofeed_raw_ws/OKX.*": ("okx", None, None),
-    "freqtrade_feather/*": ("freqtrade", "binance-usdm", None),
-    "gdax_l2update_csv/l2update*": ("gdax", None, "BTC-USD"),
-    "hftbacktest_raw_ws/cm_*": ("binance", "binance-coinm", None),
-    "hftbacktest_raw_ws/hyperliquid_*": ("hyperliquid", None, None),
-    "hftbacktest_raw_ws/spot_*": ("binance", "binance-spot", None),
-    "hftbacktest_raw_ws/usdm_*": ("binance", "binance-usdm", None),
-    "lobster/*": ("lobster", None, "AAPL"),
-    "tardis_csv/*_first5.csv": ("binance", "binance-spot", "BTCUSDT"),
-    "tardis_csv/*tardis*": ("tardis", None, None),
-    "tardis_csv/nautilus*": ("tardis", None, None),
-    "tardis_machine_json/*": ("tardis-json", None, None),
-}
-"""Which source, venue and symbol the real files need."""
-ASIDE = ("LICENSE.txt", "snapshot_asks.csv", "snapshot_bids.csv")
-"""Licences, and files that another one takes along."""
-
-
 def _real() -> list[object]:
-    found = [(path, names) for pattern, names in REAL.items() for path in sorted(RAW.glob(pattern))]
+    found = [(path, names) for pattern, names in FILES.items() for path in sorted(DATA.glob(pattern))]
     return [pytest.param(path, *names, id=path.name[:40]) for path, names in found]
 
 
@@ -195,4 +161,5 @@ def test_a_real_file_brings_rows_or_a_note(
 @pytest.mark.skipif(not RAW.exists(), reason="the raw vendor files are not here")
 def test_every_real_file_has_its_source() -> None:
     files = {path for path in RAW.glob("*/*") if path.is_file() and path.name not in ASIDE}
-    assert files == {path for pattern in REAL for path in RAW.glob(pattern) if path.name not in ASIDE}
+    known = {path for pattern in FILES if pattern.startswith("raw/") for path in DATA.glob(pattern)}
+    assert files == {path for path in known if path.name not in ASIDE}
