@@ -72,6 +72,9 @@ def import_(
     stamp: Annotated[
         Stamp | None, typer.Option(help="Bars: stamped at their open or close.", show_default="open, or found")
     ] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="tardis: liquidations, where the file's name does not say so.")
+    ] = None,
     bar_s: Annotated[
         int | None, typer.Option(help="Bars: their length in seconds.", show_default="the commonest step", min=1)
     ] = None,
@@ -80,7 +83,7 @@ def import_(
     from features.importing import Request, import_file
     from features.intake.batch import Options
 
-    options = Options(symbol=symbol, unit=unit, stamp=stamp, bar_s=bar_s)
+    options = Options(symbol=symbol, kind=kind, unit=unit, stamp=stamp, bar_s=bar_s)
     request = Request(source=source, venue=venue, options=options, on_error=on_error.value)
     faults: list[DataError] = []
     for path in files:
@@ -115,12 +118,14 @@ def sources() -> None:
 def list_(store: StoreOption = STORE) -> None:
     """List what the store holds: kind, venue, symbol, rows, span, size."""
     from features.quality import inventory
-    from features.quality_page import HEADINGS, listing
+    from features.quality_page import listing
 
     found = inventory(_existing(store))
-    table = _table(f"{len(found)} streams in {store}", HEADINGS, right_from=3)
+    table = _table(f"{len(found)} streams in {store}", ("stream", "rows", "first day", "last day", "MB"), right_from=1)
     for quality in found:
-        table.add_row(*listing(quality), style="red" if quality.fault else None)
+        kind, venue, symbol, rows, first, last, size = listing(quality)
+        cells = (f"{kind} {venue}/{symbol}", rows, first[:10], last[:10], size)
+        table.add_row(*cells, style="red" if quality.fault else None)
     console.print(table)
     for quality in found:
         if quality.fault:
@@ -140,7 +145,7 @@ def check(
 ) -> None:
     """Read everything through and report gaps, duplicates, crossed books, breaks of numbering, stale stretches."""
     from features.quality import inspect
-    from features.quality_page import FINDINGS, findings, names, write_page
+    from features.quality_page import names, told, write_page
 
     def chosen(folder: str) -> bool:
         parts = folder.split("/")
@@ -151,13 +156,12 @@ def check(
     if not found:
         raise SettingError(f"{store} holds no stream of venue {venue or 'any'} and symbol {symbol or 'any'}")
     found.sort(key=lambda quality: quality.folder)
-    table = _table(f"{len(found)} streams in {store}", ("kind", "venue", "symbol", "rows", *FINDINGS), right_from=3)
-    for quality in found:
-        table.add_row(*names(quality), f"{quality.rows:,}", *findings(quality), style=None if quality.sound else "red")
+    table = _table(f"{len(found)} streams in {store}", ("stream", "rows", "found"), right_from=1, left_again=2)
+    for quality in sorted(found, key=lambda quality: quality.sound):
+        kind, *where = names(quality)
+        cells = (f"{kind} {'/'.join(where)}", f"{quality.rows:,}", escape(told(quality)))
+        table.add_row(*cells, style=None if quality.sound else "red")
     console.print(table)
-    for quality in found:
-        if quality.fault:
-            console.print(f"[red]{escape(quality.fault)}[/]", soft_wrap=True, highlight=False)
     page = html or store / "check.html"
     write_page(page, store, found, silence)
     console.print(f"{sum(q.sound for q in found)} of {len(found)} streams sound; page {page}", highlight=False)
@@ -248,10 +252,10 @@ def _existing(store: Path) -> Path:
     return store
 
 
-def _table(title: str, headings: tuple[str, ...], right_from: int) -> Table:
+def _table(title: str, headings: tuple[str, ...], right_from: int, left_again: int = 99) -> Table:
     table = Table(title=title or None, title_style="bold", header_style="dim", box=box.SIMPLE_HEAD, pad_edge=False)
     for i, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if i >= right_from else "left", overflow="fold")
+        table.add_column(heading, justify="right" if right_from <= i < left_again else "left", overflow="fold")
     return table
 
 

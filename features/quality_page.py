@@ -12,7 +12,7 @@ from features.quality import BINS, Quality
 HEADINGS = ("kind", "venue", "symbol", "rows", "from", "to", "MB")
 FINDINGS = ("gaps", "longest gap", "duplicates", "crossed", "breaks", "void", "longest stale", "tick")
 STRIP_STYLE = """
-<style>.strip{display:block;width:160px;height:14px;background:#fdecea;border-radius:3px}
+<style>main{max-width:1640px}th:nth-child(-n+3),td:nth-child(-n+3){text-align:left}.strip{display:block;width:160px;height:14px;background:#fdecea;border-radius:3px}
 td.bad{color:#b3261e;font-weight:700}td.warn{color:#8a5a00}tr.fault td{color:#b3261e;white-space:normal}</style>
 """
 
@@ -31,14 +31,14 @@ def listing(quality: Quality) -> tuple[str, ...]:
 
 def findings(quality: Quality) -> tuple[str, ...]:
     """What was found in a stream: the cells under ``FINDINGS``; empty where nothing was."""
-    crossed = f"{quality.crossed:,} ({quality.crossed_share:.2%})" if quality.crossed_share > 0 else ""
+    crossed = f"{quality.crossed:,} ({100 * quality.crossed_share:.2g} %)" if quality.crossed_share > 0 else ""
     return (
         _count(quality.gaps),
         duration(quality.longest_gap_s) if quality.gaps else "",
         _count(quality.duplicates),
         crossed,
         _count(quality.breaks),
-        f"{quality.void_share:.1%}" if quality.void_share else "",
+        f"{100 * quality.void_share:.2g} %" if quality.void_share else "",
         duration(quality.longest_stale_s) if quality.longest_stale_s else "",
         " → ".join(f"{tick:g}" for tick in quality.ticks[:3]) + (" …" if len(quality.ticks) > 3 else ""),
     )
@@ -47,6 +47,14 @@ def findings(quality: Quality) -> tuple[str, ...]:
 def span_text(first_ns: int, last_ns: int) -> str:
     """From when to when, UTC, to the second."""
     return f"{format_utc(first_ns)} to {format_utc(last_ns)}" if last_ns else "nothing new"
+
+
+def told(quality: Quality) -> str:
+    """What was found in a stream, as one line."""
+    if quality.fault:
+        return quality.fault
+    words = [f"{heading} {cell}" for heading, cell in zip(FINDINGS, findings(quality), strict=True) if cell]
+    return ", ".join(words)
 
 
 def duration(seconds: float) -> str:
@@ -75,10 +83,11 @@ def write_page(path: Path, store: Path, qualities: Sequence[Quality], silence_s:
     lead = (
         "Every row was read. A stream is sound if nothing in it makes a number wrong: no duplicates, no break of the "
         "venue's numbering, books never unknown and crossed at most 1 % of the time. Gaps and stale stretches are "
-        f"told for bars that are missing and for events after {duration(silence_s)} of silence."
+        f"told for bars that are missing and for events after {duration(silence_s)} of silence. Streams that are not "
+        "sound stand first."
     )
     head = "".join(f"<th>{escape(h)}</th>" for h in (*HEADINGS, "rows over time", *FINDINGS))
-    body = "".join(_row(quality) for quality in qualities)
+    body = "".join(_row(quality) for quality in sorted(qualities, key=lambda quality: quality.sound))
     table = f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     content = f"{tiles_html(tiles)}<section>{table}</section>"
     write_text(path, page_html("Market data in the store", lead, content, str(store), head=STRIP_STYLE))
@@ -106,7 +115,7 @@ def _row(quality: Quality) -> str:
 def _strip(density: Sequence[int]) -> str:
     """Rows over time: a bar for each part of the span, as high as its rows; red shows where there are none."""
     highest = max(density, default=0)
-    if not highest:
+    if sum(density) < 2:
         return ""
     bars = "".join(
         f'<rect x="{i}" y="{14 - height}" width="1.05" height="{height}"/>'

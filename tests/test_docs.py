@@ -9,6 +9,9 @@ import pytest
 from typer.main import get_command
 
 import margincast
+from features.importing import Request, import_file
+from features.intake.batch import Options
+from features.sources import SOURCES
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -31,7 +34,8 @@ def test_examples_print_what_the_page_says(page: Path) -> None:
 def test_commands_and_options_exist(page: Path) -> None:
     commands = get_command(margincast.app).commands  # type: ignore[attr-defined]
     for name, rest in re.findall(r"^ *(?:\.venv/bin/)?margincast (\w+)(.*)$", page.read_text(), re.MULTILINE):
-        options = {option for p in commands[name].params for option in p.opts}
+        command = commands[name].commands[rest.split()[0]] if name == "data" else commands[name]
+        options = {option for p in command.params for option in p.opts}
         assert set(re.findall(r"--[a-z-]+", rest)) <= options
 
 
@@ -44,3 +48,24 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_make_targets_of_the_readme_exist() -> None:
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"make (\w+)", (ROOT / "README.md").read_text())) <= targets
+
+
+FILE = re.compile(r"```text\n# file=(\S+) source=(\S+)(?: venue=(\S+))?(?: symbol=(\S+))?\n(.*?)```", re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "venue", "symbol", "text"),
+    FILE.findall((ROOT / "docs/data.md").read_text()),
+    ids=lambda value: value if len(value) < 60 else "text",
+)
+def test_example_files_of_the_formats_are_imported(
+    name: str, source: str, venue: str, symbol: str, text: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(text)
+    asked = Request(source, venue=venue or None, options=Options(symbol=symbol or None))
+    assert import_file(tmp_path / name, tmp_path / "store", asked, lambda _: None).rows > 0
+
+
+def test_every_source_has_its_example() -> None:
+    shown = {source for _, source, *_ in FILE.findall((ROOT / "docs/data.md").read_text())}
+    assert set(SOURCES) - shown <= {"freqtrade"}  # its files are no text
