@@ -97,7 +97,7 @@ def main() -> None:
     peer = peers("nautilus_trader", few, at_ns[:0])
     if peer is not None:
         np.testing.assert_allclose(peer[1], last, rtol=1e-12)
-        for way, seconds in zip(("apply_delta", "apply_deltas"), peer[0].tolist(), strict=True):
+        for way, seconds in zip(("from arrays", "apply_delta", "apply_deltas"), peer[0].tolist(), strict=True):
             table.add_row(f"nautilus_trader {way}", rows, *beside(rates[0], len(few) / seconds))
     took, book = dicts(few)
     np.testing.assert_array_equal(book, last)

@@ -86,7 +86,7 @@ def test_a_file_is_imported_listed_and_checked(tmp_path: Path, run: Run) -> None
     assert "unchanged, imported before" in run("import", "table", "a.csv", "--venue", "v").out
     done = run("list")
     (told,) = [line.split() for line in done.out.splitlines() if line.split()[:1] == ["trades"]]
-    assert told[:4] == ["trades", "v", "A", "150"]
+    assert told[:3] == ["trades", "v/A", "150"]
     done = run("check")
     assert done.code == 0
     assert "1 of 1 streams sound; page data/check.html" in done.out

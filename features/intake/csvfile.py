@@ -97,8 +97,7 @@ def _frames(
 ) -> Iterator[pl.DataFrame | Rejected]:
     """Read a block at once; line by line if it has quotes, blank lines, a header, or other fields than the header."""
     schema: dict[str, type[pl.DataType]] = {name: dtypes.get(name, pl.String) for name in header}
-    plain = len(header) > 1 and b'"' not in block and separator.join(header).encode() not in block
-    if plain and _count(block, separator) == lines * (len(header) - 1):
+    if len(header) > 1 and b'"' not in block and separator.join(header).encode() not in block:
         try:
             frame = pl.read_csv(
                 block,
@@ -109,11 +108,19 @@ def _frames(
             )
         except pl.exceptions.PolarsError:
             frame = pl.DataFrame()
-        if len(frame) == lines:
+        if len(frame) == lines and _is_even(frame, block, header, separator):
             index = pl.int_range(row, row + len(frame), dtype=pl.Int64).alias("row")
             yield frame.select(index, *dtypes)
             return
     yield from _line_by_line(block, header, dtypes, separator, row)
+
+
+def _is_even(frame: pl.DataFrame, block: bytes, header: list[str], separator: str) -> bool:
+    """Whether each line has all fields: a last column without nulls shows it, else the separators are counted."""
+    last = header[-1]
+    if last in frame.columns and not frame[last].null_count():
+        return True
+    return _count(block, separator) == len(frame) * (len(header) - 1)
 
 
 def _line_by_line(

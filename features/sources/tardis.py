@@ -12,6 +12,7 @@ import polars as pl
 from features.errors import SchemaError
 from features.intake.batch import Batch, Item, Options, Rejected, split
 from features.intake.csvfile import header_of, require_columns, typed_blocks
+from features.intake.stream import first_lines
 from features.intake.units import scale_ns, scaled
 from features.schema import (
     BOOK_DELTAS,
@@ -42,6 +43,8 @@ def read(path: Path, options: Options) -> Iterator[Item]:
     header = header_of(path)
     require_columns(path, header, list(BASE))
     dataset, parse = _dataset(path, header)
+    if "id" in dataset and _numbers_its_trades(path, header):
+        dataset = dataset | {"id": pl.Int64}
     parser = parse(path, header, options)
     scale = 0
     for item in typed_blocks(path, BASE | dataset):
@@ -52,6 +55,14 @@ def read(path: Path, options: Options) -> Iterator[Item]:
             middle = cast("float | None", item["timestamp"].median())
             scale = scale_ns(f"{path}: timestamp", middle or 0, options.unit)
         yield from parser(_stamped(item, scale), scale)
+
+
+def _numbers_its_trades(path: Path, header: list[str]) -> bool:
+    """Whether the first trade's id is a number, as then all are; numbers beyond 64 bits are names."""
+    first = first_lines(path, 2)[1:]
+    cells = first[0].decode(errors="replace").split(",") if first else []
+    name = cells[header.index("id")] if len(cells) == len(header) else ""
+    return name.isdigit() and int(name) < 2**63
 
 
 def _stamped(frame: pl.DataFrame, scale: int) -> pl.DataFrame:
@@ -76,9 +87,9 @@ def _trades(path: Path, header: list[str], options: Options) -> Parser:
 
     def parse(frame: pl.DataFrame, scale: int) -> Iterator[Item]:
         del scale
-        numbers = frame["id"].cast(pl.Int64, strict=False)
-        numbered = numbers.null_count() == 0
-        names = {"seq": numbers} if numbered else {"id": frame["id"].fill_null("")}
+        names = (
+            {"seq": frame["id"].fill_null(-1)} if frame["id"].dtype == pl.Int64 else {"id": frame["id"].fill_null("")}
+        )
         yield Batch(table, frame.drop("id").with_columns(_side(), size=pl.col("amount"), **names))
 
     return parse
