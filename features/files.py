@@ -1,5 +1,6 @@
 """Files that are whole or not there: written beside, then renamed; and content hashes."""
 
+import fcntl
 import hashlib
 import importlib.util
 import json
@@ -41,6 +42,26 @@ def written_whole(path: Path) -> Iterator[Path]:
         if scratch.is_dir():
             shutil.rmtree(scratch)
         scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file: of several processes, one at a time is inside; a process that dies lets go."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def is_running(process_id: int) -> bool:
+    """Whether a process of this machine is alive."""
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

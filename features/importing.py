@@ -13,7 +13,7 @@ import polars as pl
 
 from features.bars import bar_length_s
 from features.errors import FormatError, RowError, SchemaError, SequenceError, UnknownInstrumentError, lookup
-from features.files import code_hash, sha256_of, sha256_of_file, write_json
+from features.files import code_hash, locked, sha256_of, sha256_of_file, write_json
 from features.intake.batch import Batch, Note, Options, Rejected, split
 from features.intake.door import Door
 from features.intake.parts import StreamWriter
@@ -279,17 +279,19 @@ class _Import:
         raise FormatError(f"{self.path}: no rows of market data found; is it a file of {self.request.source}?")
 
     def _commit(self) -> ImportReport:
+        """End the parts, and under the store's lock put everything in its place."""
         for writer in self.writers.values():
-            writer.refuse_overlap()
             for name in writer.close():
                 self._reject(Rejected(0, f"{name} came before, far above", ""))
-        streams = [self._commit_bars(*key, frames) for key, frames in self.bars.items()]
-        for stream, writer in self.writers.items():
-            writer.commit(self.path.name)
-            streams.append(_stream_report(stream, writer))
-        rejected, side_file = 0, None
-        if self.quarantine is not None:
-            rejected, side_file = self.quarantine.commit()
+        with locked(self.store / ".lock"):
+            for writer in self.writers.values():
+                writer.refuse_race()
+                writer.refuse_overlap()
+            streams = [self._commit_bars(*key, frames) for key, frames in self.bars.items()]
+            for stream, writer in self.writers.items():
+                writer.commit(self.path.name)
+                streams.append(_stream_report(stream, writer))
+            rejected, side_file = self.quarantine.commit() if self.quarantine is not None else (0, None)
         return ImportReport(str(self.path), streams, rejected, side_file, self.notes)
 
     def _commit_bars(self, venue: str, symbol: str, kind: str, frames: list[pl.DataFrame]) -> StreamReport:

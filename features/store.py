@@ -34,6 +34,19 @@ from features.files import sha256_of, sha256_of_file, write_json, written_whole
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
+def check_names(*names: str) -> None:
+    """Refuse names of venues and symbols that a path could not hold.
+
+    Raises
+    ------
+    SettingError
+        Naming the first of them.
+    """
+    for name in names:
+        if not NAME.fullmatch(name):
+            raise SettingError(f"{name!r} is no name for a venue or symbol; use letters, digits, '.', '_' and '-'")
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
     """What one folder of the store holds: bars of ``bar_s`` seconds of one symbol at one venue."""
@@ -44,9 +57,7 @@ class Series:
 
     def __post_init__(self) -> None:
         """Refuse names that a path could not hold."""
-        for name in (self.venue, self.symbol):
-            if not NAME.fullmatch(name):
-                raise SettingError(f"{name!r} is no name for a venue or symbol; use letters, digits, '.', '_' and '-'")
+        check_names(self.venue, self.symbol)
 
     @property
     def folder(self) -> str:

@@ -20,10 +20,10 @@ from typing import Any, cast
 import polars as pl
 import pyarrow.parquet as pq
 
-from features.errors import FormatError, SettingError, UnknownInstrumentError
+from features.errors import FormatError, UnknownInstrumentError
 from features.files import sha256_of_file
 from features.schema import Table, table_of
-from features.store import NAME
+from features.store import check_names
 
 FOREIGN = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -38,9 +38,7 @@ class Stream:
 
     def __post_init__(self) -> None:
         """Refuse names that a path could not hold."""
-        for name in (self.venue, self.symbol):
-            if not NAME.fullmatch(name):
-                raise SettingError(f"{name!r} is no name for a venue or symbol; use letters, digits, '.', '_' and '-'")
+        check_names(self.venue, self.symbol)
 
     @property
     def folder(self) -> str:

@@ -21,7 +21,6 @@ from nautilus_trader.model.enums import BookAction, BookType, OrderSide  # type:
 from nautilus_trader.model.identifiers import InstrumentId  # type: ignore[import-not-found,unused-ignore]
 from nautilus_trader.model.objects import Price, Quantity  # type: ignore[import-not-found,unused-ignore]
 
-
 NAME = InstrumentId.from_str("BTCUSDT.BINANCE")
 Row = tuple[int, int, float, float]
 

@@ -134,18 +134,7 @@ class Rows:
         size: float,
     ) -> None:
         """Add a liquidation; ``side`` is that of the liquidating order."""
-        self.add(
-            LIQUIDATIONS,
-            row,
-            symbol,
-            ts_ns=ts_ns,
-            local_ns=local_ns,
-            seq=seq,
-            id=name,
-            side=side,
-            price=float(price),
-            size=float(size),
-        )
+        self.trade(row, symbol, ts_ns, local_ns, seq, name, side, price, size, LIQUIDATIONS)
 
     def deltas(
         self,

@@ -1,5 +1,7 @@
 """Parts of the tape while they are being written: scratch files that a commit puts in their place."""
 
+import os
+import re
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -11,11 +13,12 @@ import pyarrow.parquet as pq
 
 from features.clock import DAY_NS, day_of, month_of
 from features.errors import OverlapError
-from features.files import sha256_of_file, write_json
+from features.files import is_running, sha256_of_file, write_json
 from features.intake.door import REORDER_NS, Door
 from features.tape import Stream, read_manifest
 
 ROW_GROUP = 262_144
+SCRATCH = re.compile(r"\.part-.*\.(\d+)\.tmp")
 INTEGERS = ("ts_ns", "local_ns", "seq", "prev_seq", "order_id", "funding_ns", "expiry_ns")
 
 
@@ -33,8 +36,8 @@ class PartWriter:
 
     @property
     def scratch(self) -> Path:
-        """Where the file grows; a dot hides it from tools that scan the folder."""
-        return self.path.with_name(f".{self.path.name}.tmp")
+        """Where the file grows; a dot hides it from tools that scan the folder, the process tells whose it is."""
+        return self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take rows in; they are on disk after :meth:`close` at the latest."""
@@ -184,6 +187,21 @@ class StreamWriter:
                     "these carry no number to tell them apart; import one of the two, or name another --venue"
                 )
 
+    def refuse_race(self) -> None:
+        """Refuse to go on if another import has changed the stream since this one looked; call it under the lock.
+
+        Raises
+        ------
+        OverlapError
+            With the remedy: import again.
+        """
+        before, self._foreign = self._foreign, None
+        if before is not None and before != self._others():
+            raise OverlapError(
+                f"{self.stream.folder}: another import wrote to this stream meanwhile; nothing of this file was "
+                "imported, import it again"
+            )
+
     def commit(self, file: str) -> None:
         """Put the parts in their place, then list them; parts that an earlier import of the file left are dropped."""
         folder = self.root / self.stream.folder
@@ -201,8 +219,7 @@ class StreamWriter:
             }
         sources = manifest["sources"] | {self.source_sha256: {"file": file}}
         write_json(folder / "manifest.json", {"files": files, "sources": sources})
-        for name in former - files.keys():
-            (folder / name).unlink(missing_ok=True)
+        _sweep(folder, set(files))
 
 
 def _overlap(part: PartWriter, entry: dict[str, int]) -> bool:
@@ -225,3 +242,13 @@ def _without_repeats(part: PartWriter, key: list[str]) -> list[str]:
         file.write_table(table, row_group_size=ROW_GROUP)
     part.rows = len(rows)
     return [str(dict(zip(key, cells, strict=True))) for cells in keys.filter(again).rows()]
+
+
+def _sweep(folder: Path, listed: set[str]) -> None:
+    """Remove what the manifest does not list: parts of a crashed import, and scratch files of dead processes."""
+    for path in folder.glob("date=*/*"):
+        scratch = SCRATCH.fullmatch(path.name)
+        dead = scratch is not None and not is_running(int(scratch[1]))
+        orphan = path.suffix == ".parquet" and scratch is None and str(path.relative_to(folder)) not in listed
+        if dead or orphan:
+            path.unlink(missing_ok=True)

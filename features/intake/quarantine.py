@@ -1,6 +1,7 @@
 """The side file for bad rows: CSV with file, row, reason and text."""
 
 import csv
+import os
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,7 +13,7 @@ class Quarantine:
 
     def __init__(self, path: Path, file: str) -> None:
         self.path, self.file, self.count = path, file, 0
-        self._scratch = path.with_name(f".{path.name}.tmp")
+        self._scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         self._handle: IO[str] | None = None
         self._writer: Any = None
 

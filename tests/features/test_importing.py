@@ -588,3 +588,38 @@ def test_a_trade_that_comes_again_far_below_is_stored_once(
         bring(path)
     report = bring(path, on_error="quarantine")
     assert (report.rows, report.rejected) == (3, 1)
+
+
+def test_of_two_imports_into_one_stream_at_once_the_second_is_refused_and_loses_nothing(
+    tmp_path: Path, root: Path, bring: Bring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = write(tmp_path / "a.csv", [line(i) for i in range(5)])
+    second = write(tmp_path / "b.csv", [line(i) for i in range(3, 8)])
+    close = parts.StreamWriter.close
+
+    def meanwhile(writer: parts.StreamWriter) -> list[str]:
+        monkeypatch.setattr(parts.StreamWriter, "close", close)
+        bring(second)
+        return close(writer)
+
+    monkeypatch.setattr(parts.StreamWriter, "close", meanwhile)
+    with pytest.raises(OverlapError, match="meanwhile.*import it again"):
+        bring(first)
+    bring(first)
+    assert sorted(numbers(root)) == list(range(8))
+    assert not list(root.rglob(".*.tmp"))
+
+
+def test_what_a_killed_import_left_behind_is_swept_by_the_next(tmp_path: Path, root: Path, bring: Bring) -> None:
+    bring(write(tmp_path / "a.csv", [line(0)]))
+    (part,) = root.rglob("part-*.parquet")
+    orphan, torn = (
+        part.with_name("part-000000000000.parquet"),
+        part.with_name(".part-000000000000.parquet.999999999.tmp"),
+    )
+    for path in (orphan, torn):
+        path.write_bytes(b"half")
+    bring(write(tmp_path / "b.csv", [line(1)]))
+    assert not orphan.exists()
+    assert not torn.exists()
+    assert numbers(root) == [0, 1]

@@ -1,6 +1,7 @@
 """Parts of the tape: cut at midnight, without what other files gave, and without a trace where they fail."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -161,7 +162,7 @@ def test_scratch_files_are_hidden_and_gone_after_a_failure(tmp_path: Path) -> No
     part = PartWriter(tmp_path / "date=2024-01-02" / "part.parquet")
     part.add(trades([MIDNIGHT]))
     part.flush()
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [".part.parquet.tmp"]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [f".part.parquet.{os.getpid()}.tmp"]
     part.discard()
     part.discard()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
