@@ -2,7 +2,8 @@
 
 The loops are compiled (:mod:`features.ladder`, :mod:`features.orders`) and have a readable twin
 (:mod:`features.book_twin`). A book is void, NaN in every level, before the first snapshot, after a
-gap in the venue's numbering, and after the feed was cut, each time until the next snapshot.
+gap in the venue's numbering, and after the feed was cut, each time from the last event before it
+until the next snapshot; and when nothing has come for ``silence_s``.
 
 Where bids and asks cross, the side whose touch changed longer ago is the one that missed a delete:
 what is written leaves it out, and after ``grace_s`` it is dropped from the book.
@@ -49,6 +50,7 @@ class BookBuilder:
     ----------
     depth : levels a side.
     grace_s : how long a crossed book may stand before its older side is dropped.
+    silence_s : how long after the last event a book still holds; later it is void, as the feed may be dead.
     every : write the book after every so many messages; 0: at instants only.
     cold : begin with an empty book that changes may build up, instead of waiting for a snapshot.
     clock : ``ts_ns`` or ``local_ns``: the time that the grid is on.
@@ -56,6 +58,7 @@ class BookBuilder:
 
     depth: int = 25
     grace_s: float = 1.0
+    silence_s: float = 3_600.0
     every: int = 0
     cold: bool = False
     clock: str = "ts_ns"
@@ -69,8 +72,14 @@ class BookBuilder:
 
     def __post_init__(self) -> None:
         """Start empty."""
-        if self.depth < 1 or self.grace_s < 0 or self.every < 0 or self.clock not in ("ts_ns", "local_ns"):
-            raise SettingError("a book needs depth >= 1, grace_s >= 0, every >= 0 and a clock of ts_ns or local_ns")
+        if (
+            self.depth < 1
+            or min(self.grace_s, self.silence_s, self.every) < 0
+            or self.clock not in ("ts_ns", "local_ns")
+        ):
+            raise SettingError(
+                "a book needs depth >= 1, grace_s, silence_s and every >= 0 and a clock of ts_ns or local_ns"
+            )
         self._state = ladder.new_state(cold=self.cold)
         self._keys, self._sizes = np.empty((2, ROOM)), np.empty((2, ROOM))
         self._ages, self._members = np.zeros((2, ROOM), dtype=np.int64), np.zeros((2, ROOM), dtype=np.int64)
@@ -117,7 +126,7 @@ class BookBuilder:
         row = written = 0
         while row < len(ts_ns):
             row, written = ladder.replay_l2(
-                ts_ns, seq, prev_seq, flags, side, price, size, at_ns, self.every, self.depth, self._grace_ns,
+                ts_ns, seq, prev_seq, flags, side, price, size, at_ns, self.every, self.depth, self._grace_ns, self._silence_ns,
                 self._state, self._keys, self._sizes, self._ages, self._counts, out_ns, out, row, written,
             )  # fmt: skip
             self._grow()
@@ -133,7 +142,7 @@ class BookBuilder:
         out_ns, out = self._room(ts_ns, at_ns)
         ids, resting, alive = self._orders
         written, self._keys, self._sizes, self._ages, self._members, ids, resting, alive = replay_l3(
-            ts_ns, order_id, action, side, price, size, at_ns, self.every, self.depth, self._grace_ns,
+            ts_ns, order_id, action, side, price, size, at_ns, self.every, self.depth, self._grace_ns, self._silence_ns,
             self._state, self._keys, self._sizes, self._ages, self._members, self._counts, ids, resting, alive,
             out_ns, out,
         )  # fmt: skip
@@ -158,6 +167,10 @@ class BookBuilder:
     @property
     def _grace_ns(self) -> int:
         return round(self.grace_s * NS_PER_S)
+
+    @property
+    def _silence_ns(self) -> int:
+        return round(self.silence_s * NS_PER_S)
 
     def _room(self, ts_ns: Ints, at_ns: Ints) -> tuple[Ints, Floats]:
         """Space for the books of a chunk; untouched pages of it cost nothing."""

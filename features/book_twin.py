@@ -90,6 +90,18 @@ class TwinBook:
             return True
         return seq < 0 and ts_ns != self._message[1]
 
+    def known_at(self, at_ns: int, lost: bool, silence_ns: int) -> bool:
+        """Whether the book held at an instant before the next message, which may tell that events are missing."""
+        return self.synced and at_ns - self.clock_ns <= (0 if lost else silence_ns)
+
+    def shows_loss(self, seq: int, prev_seq: int, flags: int) -> bool:
+        """Whether a message tells that events before it are missing."""
+        if flags & BREAK or seq < 0 or self.reached < 0:
+            return bool(flags & BREAK)
+        if flags & RESET:
+            return seq != self.reached  # a snapshot ahead of the changes: those in between never came
+        return prev_seq > self.reached and seq > self.reached
+
     def open_message(self, ts_ns: int, seq: int, prev_seq: int, flags: int) -> None:
         """Decide whether the book may take a message, and follow the numbering."""
         self._message, self.clock_ns = (seq, ts_ns), max(self.clock_ns, ts_ns)

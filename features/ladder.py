@@ -161,6 +161,16 @@ def starts_message(ts_ns: int, seq: int, flags: int, message: int, stamp_ns: int
 
 
 @compiled
+def shows_loss(state: Ints, seq: int, prev_seq: int, flags: int) -> bool:
+    """Whether a message tells that events before it are missing: then the book was wrong since the last one."""
+    if flags & BREAK or seq < 0 or state[REACHED] < 0:
+        return bool(flags & BREAK)
+    if flags & RESET:
+        return bool(seq != state[REACHED])
+    return bool(prev_seq > state[REACHED] and seq > state[REACHED])
+
+
+@compiled
 def opens_message(state: Ints, counts: Ints, seq: int, prev_seq: int, flags: int) -> bool:
     """Decide at a message's first row whether the book may take it: the venue's numbering must go on."""
     state[MESSAGES] += 1
@@ -201,6 +211,7 @@ def replay_l2(  # noqa: C901 - one loop, read top to bottom
     every: int,
     depth: int,
     grace_ns: int,
+    silence_ns: int,
     state: Ints,
     keys: Floats,
     sizes: Floats,
@@ -228,9 +239,11 @@ def replay_l2(  # noqa: C901 - one loop, read top to bottom
         if starts_message(now, seq[i], flags[i], message, stamp_ns):
             if crossing_is_old(state, keys, counts, now, grace_ns):
                 drop_crossed(state, keys, sizes, ages, counts)
+            lost = shows_loss(state, seq[i], prev_seq[i], flags[i])
             while grid < len(at_ns) and at_ns[grid] < now:
+                known = state[SYNCED] and at_ns[grid] - state[CLOCK] <= (0 if lost else silence_ns)
                 out_ns[written] = at_ns[grid]
-                emit(out[written], depth, keys, sizes, ages, counts, state[SYNCED])
+                emit(out[written], depth, keys, sizes, ages, counts, known)
                 written += 1
                 grid += 1
             if every > 0 and state[MESSAGES] > 0 and state[MESSAGES] % every == 0:

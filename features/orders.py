@@ -150,6 +150,7 @@ def replay_l3(  # noqa: C901 - one loop, read top to bottom
     every: int,
     depth: int,
     grace_ns: int,
+    silence_ns: int,
     state: Ints,
     keys: Floats,
     sizes: Floats,
@@ -175,7 +176,7 @@ def replay_l3(  # noqa: C901 - one loop, read top to bottom
                 alive = repair(state, keys, sizes, ages, counts, ids, orders, alive)
             while grid < len(at_ns) and at_ns[grid] < now:
                 out_ns[written] = at_ns[grid]
-                emit(out[written], depth, keys, sizes, ages, counts, 1)
+                emit(out[written], depth, keys, sizes, ages, counts, at_ns[grid] - state[CLOCK] <= silence_ns)
                 written += 1
                 grid += 1
             if every > 0 and state[MESSAGES] > 0 and state[MESSAGES] % every == 0:

@@ -15,7 +15,7 @@ from features.book_twin import TwinBook, TwinOrders
 from features.errors import SettingError
 from features.schema import ADD, BREAK, DELETE, FILL, HIDDEN, REDUCE, RESET, SET, SNAPSHOT
 
-GRACE_NS = 5
+GRACE_NS, SILENCE_NS = 5, 9
 DEPTH = 3
 PRICES = st.sampled_from([9.5, 9.75, 10.0, 10.25, 10.5, 1e-7, 123456.789])
 SIZES = st.sampled_from([0.0, 1.0, 2.5, 4.0])
@@ -35,7 +35,7 @@ def book_rows(draw: st.DrawFn) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     ts_ns, seq = 100, 10
     for _ in range(draw(st.integers(1, 25))):
-        ts_ns += draw(st.sampled_from([0, 1, 1, 3, 7, -2]))
+        ts_ns += draw(st.sampled_from([0, 1, 1, 3, 7, 20, -2]))
         kind = draw(st.sampled_from(["change"] * 6 + ["snapshot", "snapshot", "gap", "stale", "cut", "unnumbered"]))
         step = draw(st.integers(1, 3))
         prev_seq = {"gap": seq + 2, "stale": seq - 5, "snapshot": -1}.get(kind, draw(st.sampled_from([seq, -1])))
@@ -62,8 +62,10 @@ def twin_books(rows: list[dict[str, Any]], at_ns: list[int], every: int, *, cold
     for row in rows:
         if book.starts_message(row["ts_ns"], row["seq"], row["flags"]):
             book.before(row["ts_ns"])
+            lost = book.shows_loss(row["seq"], row["prev_seq"], row["flags"])
             while due and due[0] < row["ts_ns"]:
-                found.append((due.pop(0), *book.levels(DEPTH)))
+                held = book.known_at(due[0], lost, SILENCE_NS)
+                found.append((due.pop(0), *(book.levels(DEPTH) if held else ([], []))))
             if every and messages and messages % every == 0:
                 found.append((book.clock_ns, *book.levels(DEPTH)))
             messages += 1
@@ -98,9 +100,9 @@ def test_the_compiled_book_of_changes_is_its_twin(
     rows: list[dict[str, Any]], cuts: list[int], every: int, cold: bool
 ) -> None:
     frame = pl.DataFrame(rows).cast({k: v for k, v in DTYPES.items() if k in rows[0]})
-    instants = grid_ns(95, 130, 4)
+    instants = grid_ns(95, 250, 4)
     expected, twin = twin_books(rows, [] if every else instants.tolist(), every, cold=cold)
-    builder = BookBuilder(depth=DEPTH, grace_s=GRACE_NS / 1e9, every=every, cold=cold)
+    builder = BookBuilder(DEPTH, GRACE_NS / 1e9, SILENCE_NS / 1e9, every=every, cold=cold)
     chunks = [chunk for chunk in pieces(frame, cuts) if len(chunk)]
     found = list(rebuild(chunks, builder, instants[:0] if every else instants))
     books = pl.concat(found) if found else pl.DataFrame(schema={"ts_ns": pl.Int64})
@@ -206,6 +208,20 @@ def test_any_range_of_prices_and_more_levels_than_there_is_room_at_first() -> No
     np.testing.assert_array_equal(values[:, 1], np.arange(6_000, 0, -1))
 
 
+def test_a_book_is_void_from_the_last_event_before_a_gap_and_after_a_long_silence() -> None:
+    frame = changes(
+        (10, 5, -1, 3, 1, 100, 1),
+        (10, 5, -1, 1, -1, 101, 1),
+        (20, 6, 5, 0, 1, 100.5, 1),
+        (40, 9, 8, 0, 1, 99, 1),  # builds on 8: something is missing since 6
+        (50, 10, -1, 3, 1, 98, 1),
+        (50, 10, -1, 1, -1, 99, 1),
+        (5 * 10**9, 11, 10, 0, 1, 98.5, 1),
+    )
+    found = touch(frame, [20, 21, 39, 45, 50, 2 * 10**9, 4 * 10**9], silence_s=3.0)
+    assert [i for i, (bid, _) in enumerate(found) if np.isnan(bid)] == [1, 2, 3, 6]
+
+
 def test_books_after_every_message() -> None:
     frame = changes(
         (10, 5, -1, 3, 1, 100, 1), (10, 5, -1, 1, -1, 101, 1), (20, 6, 5, 0, 1, 100.5, 1), (30, 7, 6, 0, 1, 100.5, 0)
@@ -217,7 +233,9 @@ def test_books_after_every_message() -> None:
     assert [*books["bid_px_0"].to_list(), last[0, 0]] == [100, 100.5, 100]
 
 
-@pytest.mark.parametrize("wrong", [{"depth": 0}, {"grace_s": -1.0}, {"every": -1}, {"clock": "wall"}])
+@pytest.mark.parametrize(
+    "wrong", [{"depth": 0}, {"grace_s": -1.0}, {"silence_s": -1.0}, {"every": -1}, {"clock": "wall"}]
+)
 def test_settings_that_make_no_sense(wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingError, match="a book needs"):
         BookBuilder(**wrong)

@@ -603,7 +603,7 @@ def test_of_two_imports_into_one_stream_at_once_the_second_is_refused_and_loses_
         return close(writer)
 
     monkeypatch.setattr(parts.StreamWriter, "close", meanwhile)
-    with pytest.raises(OverlapError, match="meanwhile.*import it again"):
+    with pytest.raises(OverlapError, match=r"meanwhile.*import it again"):
         bring(first)
     bring(first)
     assert sorted(numbers(root)) == list(range(8))

@@ -48,6 +48,17 @@ class Placer:
         self._reached = None
         return self.finish() if len(self._held) > MOST_HELD else []
 
+    def covers(self, snapshot: Event) -> bool:
+        """Whether a snapshot without a name may be of this book: its number falls into a change, its price is near."""
+        return any(e.prev_seq <= snapshot.seq < e.seq and near(e, snapshot) for e in self._held)
+
+    def wait(self, snapshot: Event) -> None:
+        """Keep a snapshot until its place comes, unless the changes have told all of it already."""
+        if self._reached is not None and snapshot.seq <= self._reached:
+            self.redundant += 1
+            return
+        self._snapshots = sorted([*self._snapshots, snapshot], key=lambda event: event.seq)
+
     def finish(self) -> list[Event]:
         """What is still held, in order."""
         out = _in_order(self._held + self._snapshots)
@@ -55,11 +66,8 @@ class Placer:
         return out
 
     def _wait(self, snapshot: Event) -> list[Event]:
-        if self._reached is not None and snapshot.seq <= self._reached:
-            self.redundant += 1
-            return []
-        self._snapshots = sorted([*self._snapshots, snapshot], key=lambda event: event.seq)
-        passed = self._held and self._held[-1].seq > self._snapshots[0].seq
+        self.wait(snapshot)
+        passed = self._snapshots and self._held and self._held[-1].seq > self._snapshots[0].seq
         return self._settle() if passed else []
 
     def _settle(self) -> list[Event]:
@@ -69,6 +77,13 @@ class Placer:
         out = _in_order(self._held + passed)
         self._held, self._snapshots, self._reached = [], self._snapshots[len(passed) :], end
         return out
+
+
+def near(change: Event, snapshot: Event) -> bool:
+    """Whether a change is of the market of a snapshot: some price of it within a third of the best one."""
+    best = [float(side[0][0]) for side in (snapshot.bids, snapshot.asks) if side]
+    prices = [float(level[0]) for level in (*change.bids, *change.asks)]
+    return not (best and prices) or any(2 / 3 < price / best[0] < 3 / 2 for price in prices)
 
 
 def _in_order(events: list[Event]) -> list[Event]:

@@ -10,7 +10,7 @@ from features.intake.batch import Item, Level, Note, Options, Rows
 from features.intake.capture import Message, collect
 from features.intake.units import unit_ns
 from features.schema import AGG_TRADES, FUNDING, TRADES, bars
-from features.sources.binance.placing import Event, Placer, emit
+from features.sources.binance.placing import Event, Placer, emit, near
 
 INTERVALS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 COIN_M = re.compile(r"USD_(PERP|\d{6})")
@@ -79,7 +79,7 @@ class _Parser:
         if self.nameless and not self.seen:
             raise ValueError("a REST snapshot does not tell its symbol; add --symbol")
         for event in self.nameless:
-            self._place(rows, next(iter(self.seen)), event)
+            self.placers.setdefault(next(iter(self.seen)), Placer()).wait(event)
         for symbol, placer in self.placers.items():
             emit(rows, symbol, placer.finish())
 
@@ -100,7 +100,7 @@ class _Parser:
         prev_seq = data["pu"] if "pu" in data else data["U"] - 1
         ts_ns = _time_ns(data.get("T") or data["E"])
         event = Event(message.row, ts_ns, message.local_ns, data["u"], prev_seq, _levels(data["b"]), _levels(data["a"]))
-        for waiting in [w for w in self.nameless if prev_seq <= w.seq < event.seq]:
+        for waiting in [w for w in self.nameless if prev_seq <= w.seq < event.seq and near(event, w)]:
             self.nameless.remove(waiting)
             self._place(rows, symbol, waiting)
         self._place(rows, symbol, event)
@@ -112,6 +112,9 @@ class _Parser:
         event = Event(message.row, ts_ns, message.local_ns, data["lastUpdateId"], -1, bids, asks, snapshot=True)
         told = URL_SYMBOL.search(message.url)
         symbol = told[1].upper() if told else stream.partition("@")[0].upper() or self.symbol
+        if not symbol:
+            covered = [name for name, placer in self.placers.items() if placer.covers(event)]
+            symbol = covered[0] if len(covered) == 1 else None
         if symbol:
             self.seen[symbol] = None
             self._place(rows, symbol, event)
