@@ -126,8 +126,9 @@ class BookBuilder:
         row = written = 0
         while row < len(ts_ns):
             row, written = ladder.replay_l2(
-                ts_ns, seq, prev_seq, flags, side, price, size, at_ns, self.every, self.depth, self._grace_ns, self._silence_ns,
-                self._state, self._keys, self._sizes, self._ages, self._counts, out_ns, out, row, written,
+                ts_ns, seq, prev_seq, flags, side, price, size, at_ns, self.every, self.depth, self._grace_ns,
+                self._silence_ns, self._state, self._keys, self._sizes, self._ages, self._counts, out_ns, out,
+                row, written,
             )  # fmt: skip
             self._grow()
         return out_ns[:written], out[:written]

@@ -100,6 +100,17 @@ def import_(
         raise faults[-1]
 
 
+@app.command(epilog="Example:  [bold]margincast data drop trades-cut-short.csv[/]")
+def drop(
+    file: Annotated[str, typer.Argument(help="Name of a file that was imported.")], store: StoreOption = STORE
+) -> None:
+    """Take out of the store the events that one file brought; bars are merged and stay."""
+    from features.importing import drop_file
+
+    for part in drop_file(_existing(store), file):
+        console.print(f"removed {escape(part)}", highlight=False, soft_wrap=True)
+
+
 @app.command(epilog="Example:  [bold]margincast data sources[/]")
 def sources() -> None:
     """List the formats that can be imported."""

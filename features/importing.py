@@ -21,7 +21,7 @@ from features.intake.quarantine import Quarantine
 from features.intake.stream import require_file
 from features.sources import SOURCES, Source
 from features.store import Series, Store
-from features.tape import Stream, clean_name, read_manifest
+from features.tape import Stream, Tape, clean_name, read_manifest
 
 OnError = Literal["strict", "quarantine"]
 CODE = ("features.importing", "features.schema", "features.intake", "features.sources")
@@ -150,6 +150,7 @@ class _Import:
     seen: int = 0
     notes: list[str] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
+    spelled: dict[str, str] = field(default_factory=dict)
     venues: set[str] = field(default_factory=set)
     cuts: list[int] = field(default_factory=list)
     first_fault: str = ""
@@ -168,6 +169,8 @@ class _Import:
             progress(self.seen)
         self._refuse_gaps()
         self._refuse_nothing()
+        if _ends_without_end(self.path):
+            self.notes.append("the last line has no end: if the file was cut there, its last number may be too short")
         return self._commit()
 
     def discard(self) -> None:
@@ -204,9 +207,15 @@ class _Import:
             venue = self._venue(named.get("venue"))
             if venue is None:
                 continue
-            self.names.add(named["symbol"])
-            if self.request.options.symbol in (None, named["symbol"], clean_name(named["symbol"])):
-                yield (venue, clean_name(named["symbol"])), rows
+            told = named["symbol"]
+            self.names.add(told)
+            if self.request.options.symbol in (None, told, clean_name(told)):
+                if self.spelled.setdefault(clean_name(told), told) != told:
+                    raise SchemaError(
+                        f"{self.path}: {told} and {self.spelled[clean_name(told)]} would share the name "
+                        f"{clean_name(told)}; import one with --symbol, the other under another --venue"
+                    )
+                yield (venue, clean_name(told)), rows
 
     def _reject_nameless(self, rows: pl.DataFrame, names: Sequence[str]) -> None:
         for row in rows["row"]:
@@ -244,7 +253,7 @@ class _Import:
             return
         stream = Stream(venue, symbol, batch.table.kind)
         if stream not in self.writers:
-            self.writers[stream] = StreamWriter(self.store, stream, self.sha256, door)
+            self.writers[stream] = StreamWriter(self.store, stream, self.sha256, door, self.spelled[symbol])
         self.writers[stream].add(good)
 
     def _reject(self, fault: Rejected, whose: str = "") -> None:
@@ -314,3 +323,39 @@ def _stream_report(stream: Stream, writer: StreamWriter) -> StreamReport:
         first_ns=min((part.first_ns for part in parts), default=0),
         last_ns=max((part.last_ns for part in parts), default=0),
     )
+
+
+def _ends_without_end(path: Path) -> bool:
+    """Whether a plain text of lines stops in the middle of one; JSON shows that by itself."""
+    with path.open("rb") as handle:
+        head = handle.read(64)
+        handle.seek(max(path.stat().st_size - 1, 0))
+        tail = handle.read(1)
+    return head.isascii() and b"\x00" not in head and head[:1] not in b"{[" and b"{" not in head and tail != b"\n"
+
+
+def drop_file(store: Path, file: str) -> list[str]:
+    """Take out of the store all events that a file of this name brought; answers the parts that went.
+
+    Raises
+    ------
+    UnknownInstrumentError
+        If no file of this name was imported.
+    """
+    gone: list[str] = []
+    with locked(store / ".lock"):
+        for stream in Tape(store).streams():
+            folder = store / stream.folder
+            manifest = read_manifest(folder)
+            theirs = {sha256 for sha256, source in manifest["sources"].items() if source["file"] == file}
+            parts = [name for name, entry in manifest["files"].items() if entry["source"] in theirs]
+            if theirs:
+                files = {name: entry for name, entry in manifest["files"].items() if name not in parts}
+                sources = {sha256: s for sha256, s in manifest["sources"].items() if sha256 not in theirs}
+                write_json(folder / "manifest.json", {**manifest, "files": files, "sources": sources})
+                for name in parts:
+                    (folder / name).unlink(missing_ok=True)
+                gone += [f"{stream.folder}/{name}" for name in parts]
+    if not gone:
+        raise UnknownInstrumentError(f"{store}: no events of a file named {file}; give the name as data import told it")
+    return gone

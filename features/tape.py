@@ -25,7 +25,7 @@ from features.files import sha256_of_file
 from features.schema import Table, table_of
 from features.store import check_names
 
-FOREIGN = re.compile(r"[^A-Za-z0-9._-]+")
+KEPT, SEPARATORS = re.compile(r"[A-Za-z0-9._-]"), "/:| "
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -52,14 +52,15 @@ class Stream:
 
 
 def clean_name(name: str) -> str:
-    """A vendor's name of a symbol as the store writes it: what a path cannot hold becomes a dash.
+    """A vendor's name of a symbol as the store writes it: separators become a dash, other signs their number.
 
     Examples
     --------
-    >>> clean_name("XBT/USD"), clean_name("tTESTBTC:TESTUSD")
-    ('XBT-USD', 'tTESTBTC-TESTUSD')
+    >>> clean_name("XBT/USD"), clean_name("tTESTBTC:TESTUSD"), clean_name(".BXBT"), clean_name("币USDT")
+    ('XBT-USD', 'tTESTBTC-TESTUSD', 'x.BXBT', 'u5E01USDT')
     """
-    return FOREIGN.sub("-", name).strip("-._")[:64]
+    plain = "".join(c if KEPT.fullmatch(c) else "-" if c in SEPARATORS else f"u{ord(c):04X}" for c in name)
+    return plain if plain[:1].isalnum() else f"x{plain}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ def _part(folder: Path, name: str, entry: dict[str, Any], sources: dict[str, Any
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a stream's folder: ``files`` and ``sources``; empty if there is none.
+    """The manifest of a stream's folder: ``files``, ``sources`` and the vendor's ``symbol``; empty if there is none.
 
     Raises
     ------
@@ -169,10 +170,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / "manifest.json"
     if not path.exists():
-        return {"files": {}, "sources": {}}
+        return {"files": {}, "sources": {}, "symbol": None}
     try:
         manifest = json.loads(path.read_text())
-        return {"files": dict(manifest["files"]), "sources": dict(manifest["sources"])}
+        return {"symbol": None, **manifest, "files": dict(manifest["files"]), "sources": dict(manifest["sources"])}
     except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{path}: is damaged ({error}); delete {folder} and import the data again") from error
 

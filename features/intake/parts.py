@@ -95,6 +95,7 @@ class StreamWriter:
     stream: Stream
     source_sha256: str
     door: Door
+    symbol: str | None = None
     known: int = 0
     _clock_ns: int = 0
     _parts: dict[str, PartWriter] = field(default_factory=dict)
@@ -138,7 +139,24 @@ class StreamWriter:
             return frame
         if near not in self._stored:
             self._stored = {near: self._keys_of(near, key)}
-        return frame.join(self._stored[near], on=key, how="anti", maintain_order="left")
+        stored = self._stored[near]
+        self._refuse_other_values(frame, stored, key)
+        return frame.join(stored, on=key, how="anti", maintain_order="left")
+
+    def _refuse_other_values(self, frame: pl.DataFrame, stored: pl.DataFrame, key: list[str]) -> None:
+        """A trade that is stored with another price or size: one of the two files is cut or wrong."""
+        if "price" not in stored.columns:
+            return
+        both = frame.join(stored, on=key, how="inner", suffix="_stored")
+        other = both.filter((pl.col("price") != pl.col("price_stored")) | (pl.col("size") != pl.col("size_stored")))
+        if len(other):
+            row = other.row(0, named=True)
+            name = row["seq"] if row["seq"] >= 0 else row["id"]
+            raise OverlapError(
+                f"{self.stream.folder}: {name} is {row['price']} x {row['size']} here and "
+                f"{row['price_stored']} x {row['size_stored']} in the store: one of two files is cut or wrong; "
+                "take the other out with margincast data drop"
+            )
 
     def _others(self) -> dict[str, Any]:
         """The parts that other files gave."""
@@ -150,11 +168,13 @@ class StreamWriter:
     def _keys_of(self, names: tuple[str, ...], key: list[str]) -> pl.DataFrame:
         """The keys in parts of other files; rows without a key do not count."""
         folder = self.root / self.stream.folder
-        keys = pl.concat([pl.read_parquet(folder / name, columns=key, hive_partitioning=False) for name in names])
+        values = ["price", "size"] if "id" in key else []
+        parts = [pl.read_parquet(folder / name, columns=key + values, hive_partitioning=False) for name in names]
+        keys = pl.concat(parts)
         if "seq" in key:
             named = pl.col("seq") >= 0
             keys = keys.filter(named | (pl.col("id") != "") if "id" in key else named)
-        return keys.unique()
+        return keys.unique(subset=key)
 
     def _is_ours(self, entry: dict[str, str]) -> bool:
         return bool(entry["source"] == self.source_sha256)
@@ -176,6 +196,12 @@ class StreamWriter:
         OverlapError
             Naming both.
         """
+        known = read_manifest(self.root / self.stream.folder).get("symbol")
+        if known is not None and self.symbol not in (None, known):
+            raise OverlapError(
+                f"{self.stream.folder}: the store holds {known} under this name, and {self.symbol} would share it; "
+                "import one of the two under another --venue"
+            )
         if self.door.table.key and not self.door.unnumbered:
             return
         sources = read_manifest(self.root / self.stream.folder)["sources"]
@@ -218,7 +244,9 @@ class StreamWriter:
                 "source": self.source_sha256,
             }
         sources = manifest["sources"] | {self.source_sha256: {"file": file}}
-        write_json(folder / "manifest.json", {"files": files, "sources": sources})
+        write_json(
+            folder / "manifest.json", {"files": files, "sources": sources, "symbol": self.symbol or manifest["symbol"]}
+        )
         _sweep(folder, set(files))
 
 

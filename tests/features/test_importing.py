@@ -623,3 +623,32 @@ def test_what_a_killed_import_left_behind_is_swept_by_the_next(tmp_path: Path, r
     assert not orphan.exists()
     assert not torn.exists()
     assert numbers(root) == [0, 1]
+
+
+def test_a_trade_that_is_stored_with_another_size_is_told_and_the_cut_file_can_be_dropped(
+    tmp_path: Path, root: Path, bring: Bring
+) -> None:
+    whole = HEAD.replace("side", "note") + "\n" + "".join(f"A,{T_MS + i},{i},5.0,12.5,x\n" for i in range(3))
+    cut = write(tmp_path / "cut.csv", [], "symbol,ts_ms,trade_id,price,size")
+    cut.write_text(cut.read_text() + f"A,{T_MS},0,5.0,12.5\nA,{T_MS + 1},1,5.0,1")
+    assert any("last line has no end" in note for note in bring(cut).notes)
+    full = tmp_path / "full.csv"
+    full.write_text(whole)
+    with pytest.raises(OverlapError, match=r"1 is 5\.0 x 12\.5 here and 5\.0 x 1\.0 in the store.*data drop"):
+        bring(full)
+    assert importing.drop_file(root, "cut.csv")
+    bring(full)
+    rows = pl.concat(Tape(root).scan(TRADES))
+    assert rows["size"].to_list() == [12.5, 12.5, 12.5]
+    with pytest.raises(UnknownInstrumentError, match="no events of a file named"):
+        importing.drop_file(root, "cut.csv")
+
+
+def test_two_symbols_that_would_share_a_name_are_refused(tmp_path: Path, root: Path, bring: Bring) -> None:
+    with pytest.raises(SchemaError, match=r"A-B and A/B would share|A/B and A-B would share"):
+        bring(write(tmp_path / "a.csv", [line(0, "A/B"), line(1, "A-B")]))
+    bring(write(tmp_path / "b.csv", [line(0, "A/B")]))
+    with pytest.raises(OverlapError, match="the store holds A/B under this name"):
+        bring(write(tmp_path / "c.csv", [line(9, "A-B")]))
+    bring(write(tmp_path / "d.csv", [line(0, "币"), line(1, "龙")]))
+    assert {stream.symbol for stream in Tape(root).streams()} == {"A-B", "u5E01", "u9F99"}

@@ -248,4 +248,4 @@ def test_a_damaged_entry_of_a_manifest_is_named(entry: object, tape: Tape) -> No
 
 
 def test_a_folder_without_a_manifest_is_empty(tmp_path: Path) -> None:
-    assert read_manifest(tmp_path) == {"files": {}, "sources": {}}
+    assert read_manifest(tmp_path) == {"files": {}, "sources": {}, "symbol": None}
