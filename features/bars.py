@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.clock import NS_PER_S, format_utc
+from features.clock import DAY_NS, NS_PER_S, format_utc
 from features.errors import PriceError, SchemaError, ShortHistoryError, TimeOrderError
 from features.schema import BAR_PRICES, BARS, FIRST_NS, LAST_NS
 
@@ -143,6 +143,11 @@ def _numbers(column: pd.Series, dtype: str, where: str) -> pd.Series:
     return cast
 
 
+def anchor_ns(ts_ns: NDArray[np.int64], bar_ns: int) -> int:
+    """An instant of the bars' grid: midnights and their parts; bars longer than a day begin where the first does."""
+    return 0 if bar_ns <= DAY_NS else int(ts_ns[0])
+
+
 def bar_length_s(frame: pd.DataFrame, where: str) -> int:
     """Length of the bars in seconds: the commonest step between stamps.
 
@@ -158,7 +163,7 @@ def bar_length_s(frame: pd.DataFrame, where: str) -> int:
         raise ShortHistoryError(f"{where}: {len(ts_ns)} bar cannot tell the bar length; give at least two")
     steps, counts = np.unique(np.diff(ts_ns), return_counts=True)
     step_ns = int(steps[counts.argmax()])
-    off = np.flatnonzero(ts_ns % step_ns)
+    off = np.flatnonzero((ts_ns - anchor_ns(ts_ns, step_ns)) % step_ns)
     if off.size or step_ns % NS_PER_S:
         row = int(off[0]) if off.size else 1
         raise TimeOrderError(

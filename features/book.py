@@ -122,6 +122,7 @@ class BookBuilder:
         """
         ts_ns, seq, prev_seq = (frame[c].to_numpy() for c in (self.clock, "seq", "prev_seq"))
         flags, side, price, size = (frame[c].to_numpy() for c in ("flags", "side", "price", "size"))
+        self._refuse(ts_ns, at_ns)
         out_ns, out = self._room(ts_ns, at_ns)
         row = written = 0
         while row < len(ts_ns):
@@ -140,6 +141,7 @@ class BookBuilder:
         """
         ts_ns, order_id, action = (frame[c].to_numpy() for c in (self.clock, "order_id", "action"))
         side, price, size = (frame[c].to_numpy() for c in ("side", "price", "size"))
+        self._refuse(ts_ns, at_ns)
         out_ns, out = self._room(ts_ns, at_ns)
         ids, resting, alive = self._orders
         written, self._keys, self._sizes, self._ages, self._members, ids, resting, alive = replay_l3(
@@ -150,6 +152,13 @@ class BookBuilder:
         self._orders = (ids, resting, alive)
         return out_ns[:written], out[:written]
 
+    def _refuse(self, ts_ns: Ints, at_ns: Ints) -> None:
+        """Refuse two grids at once, and a clock that was not recorded."""
+        if self.every and len(at_ns):
+            raise SettingError("books come at instants or after every so many messages; ask for one of the two")
+        if self.clock == "local_ns" and len(ts_ns) and ts_ns.min() == 0:
+            raise SettingError("local_ns was not recorded for these events; take the clock ts_ns")
+
     def _grow(self) -> None:
         """Make room for more levels where a side is full."""
         if self._counts.max() >= self._keys.shape[1]:
@@ -158,7 +167,13 @@ class BookBuilder:
             )
 
     def finish(self, at_ns: Ints = NO_INSTANTS) -> tuple[Ints, Floats]:
-        """The books at the instants that are left: the last book at the last event's time, void after it."""
+        """The books at the instants that are left: the last book at the last event's time, void after it.
+
+        With ``every``, the book after the last message, if it is one of them.
+        """
+        if self.every:
+            due = self._state[ladder.MESSAGES] > 0 and self._state[ladder.MESSAGES] % self.every == 0
+            at_ns = np.full(int(due), self.clock_ns)
         out = np.full((len(at_ns), 4 * self.depth), np.nan)
         synced = self._state[ladder.SYNCED] or self._orders[2] > 0
         for i in np.flatnonzero(at_ns <= self.clock_ns):
@@ -203,8 +218,9 @@ def rebuild(chunks: Iterable[pl.DataFrame], builder: BookBuilder, at_ns: Ints = 
         at_ns = at_ns[len(done_ns) :] if not builder.every else at_ns
         if len(done_ns):
             yield to_frame(done_ns, books)
-    if len(at_ns):
-        yield to_frame(*builder.finish(at_ns))
+    done_ns, books = builder.finish(at_ns)
+    if len(done_ns):
+        yield to_frame(done_ns, books)
 
 
 def to_frame(ts_ns: Ints, books: Floats) -> pl.DataFrame:

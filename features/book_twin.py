@@ -174,9 +174,7 @@ class TwinOrders(TwinBook):
         if old is not None:
             rest = size if action in (ADD, SET) else old[2] - size
             rest = 0.0 if action == DELETE or rest <= DUST else rest
-            new = (*((old[0], price) if action in (ADD, SET) and price != old[1] else old[:2]), rest)
-            if new[:2] != old[:2]:
-                new = (side, price, rest)
+            new = (*((side, price) if action in (ADD, SET) else old[:2]), rest)
             del self.orders[order_id]
             self._refresh(*old[:2])
         if new[2] > 0:

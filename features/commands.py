@@ -154,7 +154,10 @@ def check(
     silence: Annotated[float, typer.Option(help="Seconds without an event that count as a gap.", min=0.001)] = 60.0,
     html: Annotated[Path | None, typer.Option(help="Page to write.", show_default="check.html in the store")] = None,
 ) -> None:
-    """Read everything through and report gaps, duplicates, crossed books, breaks of numbering, stale stretches."""
+    """Read everything through and report gaps, duplicates, crossed books, breaks of numbering, stale stretches.
+
+    Ends with code 1 if a stream cannot be read.
+    """
     from features.quality import inspect
     from features.quality_page import names, told, write_page
 
@@ -176,6 +179,8 @@ def check(
     page = html or store / "check.html"
     write_page(page, store, found, silence)
     console.print(f"{sum(q.sound for q in found)} of {len(found)} streams sound; page {page}", highlight=False)
+    if any(quality.fault for quality in found):
+        raise typer.Exit(1)
 
 
 @app.command(

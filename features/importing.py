@@ -4,11 +4,14 @@ One file is one transaction: its parts appear together, after its last row was c
 """
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import pandas as pd
 import polars as pl
 
 from features.bars import bar_length_s
@@ -19,8 +22,9 @@ from features.intake.door import Door
 from features.intake.parts import StreamWriter
 from features.intake.quarantine import Quarantine
 from features.intake.stream import require_file
+from features.schema import ORDER_EVENTS
 from features.sources import SOURCES, Source
-from features.store import Series, Store
+from features.store import Series, Store, check_series
 from features.tape import Stream, Tape, clean_name, read_manifest
 
 OnError = Literal["strict", "quarantine"]
@@ -86,8 +90,8 @@ def import_file(path: Path, store: Path, request: Request, progress: Callable[[i
     DataError
         Naming the file, the row and the remedy; nothing of the file is in the store then.
     """
-    require_file(path)
     source = lookup(SOURCES, request.source, "source")
+    require_file(path)
     sha256 = sha256_of_file(path)
     ledger = store / "imports" / f"{sha256_of([sha256, _asked(request)])[:16]}.json"
     code = code_hash(*CODE)
@@ -152,6 +156,7 @@ class _Import:
     names: set[str] = field(default_factory=set)
     spelled: dict[str, str] = field(default_factory=dict)
     venues: set[str] = field(default_factory=set)
+    renamed: bool = False
     cuts: list[int] = field(default_factory=list)
     first_fault: str = ""
     writers: dict[Stream, StreamWriter] = field(default_factory=dict)
@@ -164,9 +169,13 @@ class _Import:
         if self.request.on_error == "quarantine":
             name = f"{self.path.name}-{self.sha256[:12]}.csv"
             self.quarantine = Quarantine(self.store / "quarantine" / name, self.path.name)
-        for item in self.source.read(self.path, self.request.options):
-            self._take(item)
-            progress(self.seen)
+        try:
+            for item in self.source.read(self.path, self.request.options):
+                self._take(item)
+                progress(self.seen)
+        except pl.exceptions.PolarsError as error:
+            reason = str(error).splitlines()[0]
+            raise FormatError(f"{self.path}: cannot be read as {self.request.source} ({reason})") from error
         self._refuse_gaps()
         self._refuse_nothing()
         if _ends_without_end(self.path):
@@ -187,6 +196,7 @@ class _Import:
         elif isinstance(item, Rejected):
             self._reject(item)
             self.cuts.append(item.row)
+            self._refuse_lost_orders()
         elif len(item.frame):
             self.seen += len(item.frame)
             for (venue, symbol), frame in self._by_name(item):
@@ -232,12 +242,13 @@ class _Import:
             if venue is None:
                 raise SchemaError(f"{self.path}: does not say its venue; add --venue")
             return clean_name(venue)
-        if asked in self.venues:
+        if asked in self.venues and not self.renamed:
             return asked if clean_name(told) == asked else None
         if len(self.venues) > 1:
             raise SchemaError(
                 f"{self.path}: holds rows of {', '.join(sorted(self.venues))}; leave --venue away, or choose one"
             )
+        self.renamed = True
         return asked
 
     def _admit(self, batch: Batch, venue: str, symbol: str, frame: pl.DataFrame) -> None:
@@ -246,6 +257,9 @@ class _Import:
         good, bad = door.admit(frame, self.cuts)
         for fault in bad:
             self._reject(fault, f"{symbol}: ")
+        if batch.table is ORDER_EVENTS and (bad or self.cuts):
+            self.cuts.append(bad[0].row if bad else self.cuts[0])
+            self._refuse_lost_orders()
         if good.is_empty():
             return
         if batch.table.kind.startswith("bars"):
@@ -255,6 +269,14 @@ class _Import:
         if stream not in self.writers:
             self.writers[stream] = StreamWriter(self.store, stream, self.sha256, door, self.spelled[symbol])
         self.writers[stream].add(good)
+
+    def _refuse_lost_orders(self) -> None:
+        """An order event that is set aside would leave its order in the book for ever, and no snapshot mends that."""
+        if any(kind == ORDER_EVENTS.kind for _, _, kind in self.doors):
+            raise RowError(
+                f"{self.path}: row {self.cuts[0]}: an order event cannot be set aside, for the book would be wrong "
+                "from there on; correct the file, or cut it there"
+            )
 
     def _reject(self, fault: Rejected, whose: str = "") -> None:
         if self.quarantine is None:
@@ -296,21 +318,42 @@ class _Import:
             for writer in self.writers.values():
                 writer.refuse_race()
                 writer.refuse_overlap()
-            streams = [self._commit_bars(*key, frames) for key, frames in self.bars.items()]
+            bars = [self._checked_bars(*key, frames) for key, frames in self.bars.items()]
+            streams = [self._commit_bars(series, frame) for series, frame in bars]
             for stream, writer in self.writers.items():
                 writer.commit(self.path.name)
                 streams.append(_stream_report(stream, writer))
             rejected, side_file = self.quarantine.commit() if self.quarantine is not None else (0, None)
         return ImportReport(str(self.path), streams, rejected, side_file, self.notes)
 
-    def _commit_bars(self, venue: str, symbol: str, kind: str, frames: list[pl.DataFrame]) -> StreamReport:
+    def _checked_bars(
+        self, venue: str, symbol: str, kind: str, frames: list[pl.DataFrame]
+    ) -> tuple[Series, pd.DataFrame]:
         frame = pl.concat(frames).to_pandas()
         length = kind.removeprefix("bars").strip("_s")
         bar_s = int(length) if length else bar_length_s(frame, str(self.path))
         series = Series(venue=venue, symbol=symbol, bar_s=bar_s)
-        Store(self.store).write(series, frame)
+        check_series(series, frame)
+        return series, frame
+
+    def _commit_bars(self, series: Series, frame: pd.DataFrame) -> StreamReport:
+        self._note_changes(series, frame)
+        Store(self.store).merge(series, frame)
         first, last = int(frame["ts_ns"].iloc[0]), int(frame["ts_ns"].iloc[-1])
         return StreamReport(series.folder, len(frame), 0, 0, first, last)
+
+    def _note_changes(self, series: Series, frame: pd.DataFrame) -> None:
+        """Tell how many stored bars of the same time say something else: the newer import replaces them."""
+        try:
+            stored = Store(self.store).scan(series)
+        except UnknownInstrumentError:
+            return
+        both = frame.merge(stored, on="ts_ns", suffixes=("", "_stored"))
+        names = [name for name in frame.columns if name != "ts_ns"]
+        old, new = both[[f"{n}_stored" for n in names]].to_numpy(), both[names].to_numpy()
+        count = int(((old != new) & ~(np.isnan(old) & np.isnan(new))).any(axis=1).sum())
+        if count:
+            self.notes.append(f"{series.folder}: {count:,} stored bars said something else and were replaced")
 
 
 def _stream_report(stream: Stream, writer: StreamWriter) -> StreamReport:
@@ -352,9 +395,12 @@ def drop_file(store: Path, file: str) -> list[str]:
             if theirs:
                 files = {name: entry for name, entry in manifest["files"].items() if name not in parts}
                 sources = {sha256: s for sha256, s in manifest["sources"].items() if sha256 not in theirs}
-                write_json(folder / "manifest.json", {**manifest, "files": files, "sources": sources})
-                for name in parts:
-                    (folder / name).unlink(missing_ok=True)
+                if files:
+                    write_json(folder / "_manifest.json", {**manifest, "files": files, "sources": sources})
+                    for name in parts:
+                        (folder / name).unlink(missing_ok=True)
+                else:
+                    shutil.rmtree(folder)
                 gone += [f"{stream.folder}/{name}" for name in parts]
     if not gone:
         raise UnknownInstrumentError(f"{store}: no events of a file named {file}; give the name as data import told it")

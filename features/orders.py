@@ -205,7 +205,8 @@ def replay_l3(  # noqa: C901 - one loop, read top to bottom
             rest = size[i] if what <= SET else orders[at, SIZE] - size[i]
             if what == DELETE or rest <= DUST:
                 rest = 0.0
-            stays = rest > 0.0 and (what > SET or price[i] == orders[at, PRICE])
+            same = price[i] == orders[at, PRICE] and side[i] == orders[at, SIDE]
+            stays = rest > 0.0 and (what > SET or same)
             counts[s] = move(
                 keys[s], sizes[s], ages[s], members[s], counts[s], key, (rest if stays else 0.0) - orders[at, SIZE],
                 0 if stays else -1, state[ORDINAL],

@@ -1,5 +1,6 @@
 """From the stored events of one instrument to files of books, and to stored bars."""
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -57,6 +58,8 @@ def write_books(
     UnknownInstrumentError, SettingError
         See :func:`find_stream`.
     """
+    if not math.isfinite(every_s) or every_s * NS_PER_S < 1:
+        raise SettingError(f"books every {every_s} s: give a number of seconds of at least a nanosecond")
     tape = Tape(root)
     stream = find_stream(tape, venue, symbol, ("book_deltas", "order_events"))
     parts = tape.parts(stream)

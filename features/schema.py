@@ -160,7 +160,7 @@ BOOK_DELTAS = Table(
         "price": Column(pl.Float64, "price of the level"),
         "size": Column(pl.Float64, "new total size of the level; 0 removes it"),
     },
-    key=("seq", "flags"),
+    key=("seq", "ts_ns", "flags", "side", "price"),
     rules=(
         *IN_TIME,
         NUMBERED,
@@ -225,7 +225,7 @@ def book_snapshots(depth: int) -> Table:
     return Table(
         kind=f"book_snapshots_{depth}",
         columns={**TS, "seq": SEQ, **levels},
-        key=("seq",),
+        key=("seq", "ts_ns"),
         rules=(
             *IN_TIME,
             NUMBERED,

@@ -3,7 +3,7 @@
 Layout, readable by any Parquet tool that knows Hive partitions::
 
     ROOT/kind=bars_900s/venue=binance-spot/symbol=BTCUSDT/date=2022-11/part.parquet
-    ROOT/kind=bars_900s/venue=binance-spot/symbol=BTCUSDT/manifest.json
+    ROOT/kind=bars_900s/venue=binance-spot/symbol=BTCUSDT/_manifest.json
 
 Writing is idempotent: rows with a known timestamp replace the old ones, a
 partition that would not change is not touched, and each file appears whole.
@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.bars import COLUMNS, check_bars
+from features.bars import COLUMNS, anchor_ns, check_bars
 from features.clock import NS_PER_S, format_utc, month_of
 from features.errors import (
     FormatError,
@@ -29,7 +29,7 @@ from features.errors import (
     TimeOrderError,
     UnknownInstrumentError,
 )
-from features.files import sha256_of, sha256_of_file, write_json, written_whole
+from features.files import locked, sha256_of, sha256_of_file, write_json, written_whole
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -81,7 +81,12 @@ class Store:
         DataError
             If the bars are not bars of this series; the store stays as it was.
         """
-        _check_series(series, frame)
+        with locked(self.root / ".lock"):
+            return self.merge(series, frame)
+
+    def merge(self, series: Series, frame: pd.DataFrame) -> int:
+        """What :meth:`write` does, for one who holds the store's lock."""
+        check_series(series, frame)
         manifest = self._manifest(series) or {"files": {}}
         months = frame["ts_ns"].map(month_of)
         changed = 0
@@ -92,7 +97,7 @@ class Store:
 
     def replace(self, series: Series, frame: pd.DataFrame) -> int:
         """Make the store hold these bars of a series and no others; answers how many partitions changed."""
-        _check_series(series, frame)
+        check_series(series, frame)
         if (self.root / series.folder).exists() and not self._is_subset(series, frame):
             shutil.rmtree(self.root / series.folder)
         return self.write(series, frame)
@@ -124,7 +129,7 @@ class Store:
     def list(self) -> list[Series]:
         """Every series that the store holds, sorted."""
         found = []
-        for path in sorted(self.root.glob("kind=bars_*s/venue=*/symbol=*/manifest.json")):
+        for path in sorted(self.root.glob("kind=bars_*s/venue=*/symbol=*/_manifest.json")):
             kind, venue, symbol = (part.split("=", 1)[1] for part in path.parts[-4:-1])
             found.append(Series(venue=venue, symbol=symbol, bar_s=int(kind.removeprefix("bars_")[:-1])))
         return found
@@ -177,7 +182,7 @@ class Store:
         return _read_file(path)
 
     def _manifest_path(self, series: Series) -> Path:
-        return self.root / series.folder / "manifest.json"
+        return self.root / series.folder / "_manifest.json"
 
     def _manifest(self, series: Series) -> dict[str, Any] | None:
         path = self._manifest_path(series)
@@ -197,13 +202,14 @@ class Store:
         return manifest
 
 
-def _check_series(series: Series, frame: pd.DataFrame) -> None:
+def check_series(series: Series, frame: pd.DataFrame) -> None:
     """Refuse rows that are no bars, or bars of another length than the series'."""
     where = f"bars for {series.symbol}"
     if frame.empty:
         raise ShortHistoryError(f"{where}: no rows to write; give at least one bar")
     check_bars(frame, where)
-    off = (frame["ts_ns"] % (series.bar_s * NS_PER_S) != 0).to_numpy()
+    ts_ns, bar_ns = frame["ts_ns"].to_numpy(), series.bar_s * NS_PER_S
+    off = (ts_ns - anchor_ns(ts_ns, bar_ns)) % bar_ns != 0
     if off.any():
         row = int(off.argmax())
         raise TimeOrderError(

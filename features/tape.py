@@ -3,7 +3,7 @@
 Layout, with Hive partitions by day (rates by month)::
 
     ROOT/kind=trades/venue=binance-spot/symbol=BTCUSDT/date=2024-01-01/part-1f2e3d4c5b6a-000.parquet
-    ROOT/kind=trades/venue=binance-spot/symbol=BTCUSDT/manifest.json
+    ROOT/kind=trades/venue=binance-spot/symbol=BTCUSDT/_manifest.json
 
 A part's name carries the SHA-256 of the file that it came from: importing that file again writes
 the same parts or none. The manifest lists the parts with rows, span and SHA-256; what it does not
@@ -25,6 +25,7 @@ from features.files import sha256_of_file
 from features.schema import Table, table_of
 from features.store import check_names
 
+ABSENT = {"seq": -1, "local_ns": 0}
 KEPT, SEPARATORS = re.compile(r"[A-Za-z0-9._-]"), "/:| "
 
 
@@ -84,7 +85,7 @@ class Tape:
     def streams(self) -> list[Stream]:
         """Every stream of events on the tape, sorted; bars are the store's."""
         found = []
-        for path in self.root.glob("kind=*/venue=*/symbol=*/manifest.json"):
+        for path in self.root.glob("kind=*/venue=*/symbol=*/_manifest.json"):
             kind, venue, symbol = (part.split("=", 1)[1] for part in path.parts[-4:-1])
             if not kind.startswith("bars_"):
                 found.append(Stream(venue, symbol, kind))
@@ -156,7 +157,7 @@ def _part(folder: Path, name: str, entry: dict[str, Any], sources: dict[str, Any
         return Part(folder / name, **{**entry, "source": str(sources[entry["source"]]["file"])})
     except (KeyError, TypeError) as error:
         raise FormatError(
-            f"{folder / 'manifest.json'}: is damaged at {name} ({error}); delete {folder} and import the data again"
+            f"{folder / '_manifest.json'}: is damaged at {name} ({error}); delete {folder} and import the data again"
         ) from error
 
 
@@ -168,7 +169,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     FormatError
         If it is damaged.
     """
-    path = folder / "manifest.json"
+    path = folder / "_manifest.json"
     if not path.exists():
         return {"files": {}, "sources": {}, "symbol": None}
     try:
@@ -197,11 +198,12 @@ def _overlapping(parts: list[Part]) -> list[list[Part]]:
 def _merged(
     group: list[Part], table: Table, columns: tuple[str, ...] | None, from_ns: int | None, to_ns: int | None
 ) -> pl.DataFrame:
-    """Rows of several files in one order: by the venue's number if all have one, else by the best clock they have."""
-    rows = pl.concat([frame for part in group for frame in _row_groups(part, None, from_ns, to_ns)])
-    told = [
-        name for name, absent in (("seq", -1), ("local_ns", 0)) if name in rows.columns and (rows[name] != absent).all()
-    ]
+    """Rows of several files in one order: by the venue's number if all count up by it, else by their best clock."""
+    files = [pl.concat(_row_groups(part, None, from_ns, to_ns)) for part in group]
+    rows = pl.concat(files)
+    told = [name for name, absent in ABSENT.items() if name in rows.columns and (rows[name] != absent).all()]
+    if told[:1] == ["seq"] and not all(file["seq"].is_sorted() for file in files):
+        told = told[1:]  # the numbering began anew somewhere
     rows = rows.sort([*told[:1], "ts_ns"], maintain_order=True)
     return rows.select(columns or list(table.columns))
 

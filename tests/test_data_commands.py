@@ -250,7 +250,7 @@ def test_a_damaged_store_is_told_by_list_and_check(tmp_path: Path, run: Run) -> 
     (path,) = (tmp_path / "data").rglob("*.parquet")
     path.write_bytes(b"PAR1")
     done = run("check")
-    assert done.code == 0
+    assert done.code == 1
     assert "is not the file that was written; import a.csv again" in done.out
     assert "0 of 1 streams sound" in done.out
     path.unlink()

@@ -202,13 +202,17 @@ class Rows:
             column.append(value)
         self.count += 1
 
-    def take(self) -> Iterator[Batch]:
-        """Hand out everything collected, one batch a table, and start afresh."""
+    def take(self) -> Iterator[Batch | Rejected]:
+        """Hand out everything collected, one batch a table, and start afresh; cells of a wrong kind are rejected."""
         held, self._columns, self.count = self._columns, {}, 0
         for kind, columns in held.items():
             table = self._tables[kind]
             dtypes = {"row": pl.Int64, "symbol": pl.String} | table.dtypes
-            yield Batch(table, pl.DataFrame(columns, schema={c: dtypes[c] for c in columns}))
+            schema = {c: dtypes[c] for c in columns}
+            try:
+                yield Batch(table, pl.DataFrame(columns, schema=schema))
+            except WRONG_CELL:
+                yield from _row_by_row(table, columns, schema)
 
     def mark(self) -> dict[str, int]:
         """Where the tables end now; see :meth:`back_to`."""
@@ -256,3 +260,22 @@ def split(frame: pl.DataFrame, names: Sequence[str]) -> dict[tuple[Any, ...], pl
         names, as_dict=True, maintain_order=True, include_key=False
     )
     return groups
+
+
+WRONG_CELL = (TypeError, OverflowError, pl.exceptions.PolarsError)
+
+
+def _row_by_row(
+    table: Table, columns: dict[str, list[Any]], schema: dict[str, type[pl.DataType]]
+) -> Iterator[Batch | Rejected]:
+    """The slow way to a batch: rows with a cell of a wrong kind, such as a number beyond 64 bits, are left out."""
+    good: list[int] = []
+    for i, row in enumerate(columns["row"]):
+        cells = {name: [values[i]] for name, values in columns.items()}
+        try:
+            pl.DataFrame(cells, schema=schema)
+        except WRONG_CELL as error:
+            yield Rejected(int(row), f"a cell is of a wrong kind ({str(error).splitlines()[0]})", str(cells))
+        else:
+            good.append(i)
+    yield Batch(table, pl.DataFrame({n: [values[i] for i in good] for n, values in columns.items()}, schema=schema))

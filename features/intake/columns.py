@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from features.errors import FormatError
 from features.intake.batch import BATCH_ROWS, Rejected
 from features.intake.csvfile import header_of, typed_blocks
-from features.intake.stream import require_file
+from features.intake.stream import first_lines, require_file
 from features.intake.units import scale_ns, scaled, texts_ns
 
 UNIT_ENDS = ("_ns", "_us", "_ms", "_s")
@@ -32,7 +32,15 @@ def chunks(path: Path) -> Iterator[pl.DataFrame | Rejected]:
     if magic[:4] == b"PAR1" or magic == b"ARROW1" or magic[:4] == b"FEA1":
         yield from _columnar(path, parquet=magic[:4] == b"PAR1")
     else:
-        yield from typed_blocks(path, dict.fromkeys(header_of(path), pl.String))
+        separator = _separator(path)
+        header = header_of(path, separator)
+        yield from typed_blocks(path, dict.fromkeys(header, pl.String), separator=separator)
+
+
+def _separator(path: Path) -> str:
+    """What stands between fields: comma, semicolon or tab, whichever the first line has most of."""
+    first = first_lines(path)
+    return max(",;\t", key=lambda c: first[0].count(c.encode())) if first else ","
 
 
 def _columnar(path: Path, *, parquet: bool) -> Iterator[pl.DataFrame]:

@@ -72,7 +72,7 @@ def typed_blocks(
             if header is not None:
                 require_columns(path, header, list(dtypes))
         if header is not None and block and not block.isspace():
-            yield from _frames(block, header, dtypes, separator, row + taken, lines - taken)
+            yield from _frames(path, block, header, dtypes, separator, row + taken, lines - taken)
         row += lines
 
 
@@ -93,7 +93,7 @@ def _take_header(path: Path, block: bytes, separator: str) -> tuple[int, list[st
 
 
 def _frames(
-    block: bytes, header: list[str], dtypes: Dtypes, separator: str, row: int, lines: int
+    path: Path, block: bytes, header: list[str], dtypes: Dtypes, separator: str, row: int, lines: int
 ) -> Iterator[pl.DataFrame | Rejected]:
     """Read a block at once; line by line if it has quotes, blank lines, a header, or other fields than the header."""
     schema: dict[str, type[pl.DataType]] = {name: dtypes.get(name, pl.String) for name in header}
@@ -112,7 +112,7 @@ def _frames(
             index = pl.int_range(row, row + len(frame), dtype=pl.Int64).alias("row")
             yield frame.select(index, *dtypes)
             return
-    yield from _line_by_line(block, header, dtypes, separator, row)
+    yield from _line_by_line(path, block, header, dtypes, separator, row)
 
 
 def _is_even(frame: pl.DataFrame, block: bytes, header: list[str], separator: str) -> bool:
@@ -124,7 +124,7 @@ def _is_even(frame: pl.DataFrame, block: bytes, header: list[str], separator: st
 
 
 def _line_by_line(
-    block: bytes, header: list[str], dtypes: Dtypes, separator: str, row: int
+    path: Path, block: bytes, header: list[str], dtypes: Dtypes, separator: str, row: int
 ) -> Iterator[pl.DataFrame | Rejected]:
     """The slow and careful way: tell the good rows from the bad, with a reason for each bad one."""
     kept: list[list[str]] = []
@@ -133,12 +133,12 @@ def _line_by_line(
         text = line.decode(errors="replace").strip("\r\n")
         if not text.strip():
             continue
-        try:
-            cells = next(csv.reader([text], delimiter=separator))
-        except csv.Error as error:
-            yield Rejected(number, f"the line cannot be read ({error})", text)
+        cells = _cells(text, separator)
+        if isinstance(cells, str):
+            yield Rejected(number, f"the line cannot be read ({cells})", text)
             continue
-        if cells == header:
+        if sorted(cells) == sorted(header):
+            _refuse_other_order(path, number, cells, header)
             continue
         if len(cells) != len(header):
             yield Rejected(number, f"{len(cells)} fields where the header has {len(header)}", text)
@@ -160,6 +160,20 @@ def _line_by_line(
         name = next(n for n in dtypes if wrong[n][i])
         yield Rejected(at[i], f"{name} is {texts[name][i]!r}, which is no {dtypes[name].__name__}", ",".join(kept[i]))
     yield typed.filter(~bad)
+
+
+def _cells(text: str, separator: str) -> list[str] | str:
+    """The fields of a line, or what is wrong with it."""
+    try:
+        return next(csv.reader([text], delimiter=separator))
+    except csv.Error as error:
+        return str(error)
+
+
+def _refuse_other_order(path: Path, number: int, cells: list[str], header: list[str]) -> None:
+    """A header line that comes again is passed over, but not one that means other columns from there on."""
+    if cells != header:
+        raise SchemaError(f"{path}: line {number} names the columns anew in another order; split the file there")
 
 
 def _cast(name: str, dtype: type[pl.DataType]) -> pl.Expr:

@@ -11,13 +11,15 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.clock import DAY_NS, day_of, month_of
+from features.clock import DAY_NS, NS_PER_S, day_of, month_of
 from features.errors import OverlapError
 from features.files import is_running, sha256_of_file, write_json
 from features.intake.door import REORDER_NS, Door
 from features.tape import Stream, read_manifest
 
 ROW_GROUP = 262_144
+SEAM_NS = NS_PER_S
+"""How much files of one feed that follow each other may share of the exchange's clock, cut as they are by another."""
 SCRATCH = re.compile(r"\.part-.*\.(\d+)\.tmp")
 INTEGERS = ("ts_ns", "local_ns", "seq", "prev_seq", "order_id", "funding_ns", "expiry_ns")
 
@@ -63,10 +65,11 @@ class PartWriter:
         self._file.write_table(table, row_group_size=len(table))
 
     def close(self) -> None:
-        """Write the rest and end the file."""
+        """Write the rest and end the file; a second time does nothing."""
         self.flush()
         if self._file is not None:
             self._file.close()
+            self._file = None
 
     def discard(self) -> None:
         """Leave no trace."""
@@ -114,6 +117,8 @@ class StreamWriter:
             self.known += len(rows) - len(fresh)
             if len(fresh):
                 if date not in self._parts:
+                    for former in self.parts:
+                        former.close()  # the clock does not go back: nothing more comes for its day
                     name = f"date={date}/part-{self.source_sha256[:12]}.parquet"
                     self._parts[date] = PartWriter(self.root / self.stream.folder / name)
                 self._parts[date].add(fresh)
@@ -145,17 +150,19 @@ class StreamWriter:
 
     def _refuse_other_values(self, frame: pl.DataFrame, stored: pl.DataFrame, key: list[str]) -> None:
         """A trade that is stored with another price or size: one of the two files is cut or wrong."""
-        if "price" not in stored.columns:
+        values = [name for name in stored.columns if name not in key]
+        if not values:
             return
         both = frame.join(stored, on=key, how="inner", suffix="_stored")
-        other = both.filter((pl.col("price") != pl.col("price_stored")) | (pl.col("size") != pl.col("size_stored")))
+        differs = [pl.col(name).fill_nan(0) != pl.col(f"{name}_stored").fill_nan(0) for name in values]
+        other = both.filter(pl.any_horizontal(differs))
         if len(other):
             row = other.row(0, named=True)
             name = row["seq"] if row["seq"] >= 0 else row["id"]
+            here, there = (" x ".join(str(row[f"{value}{end}"]) for value in values) for end in ("", "_stored"))
             raise OverlapError(
-                f"{self.stream.folder}: {name} is {row['price']} x {row['size']} here and "
-                f"{row['price_stored']} x {row['size_stored']} in the store: one of two files is cut or wrong; "
-                "take the other out with margincast data drop"
+                f"{self.stream.folder}: {name} is {here} here and {there} in the store: one of two files is cut or "
+                "wrong; take the other out with margincast data drop"
             )
 
     def _others(self) -> dict[str, Any]:
@@ -168,8 +175,8 @@ class StreamWriter:
     def _keys_of(self, names: tuple[str, ...], key: list[str]) -> pl.DataFrame:
         """The keys in parts of other files; rows without a key do not count."""
         folder = self.root / self.stream.folder
-        values = ["price", "size"] if "id" in key else []
-        parts = [pl.read_parquet(folder / name, columns=key + values, hive_partitioning=False) for name in names]
+        values = [name for name in ("price", "size") if name in self.door.table.columns and name not in key]
+        parts = [pl.read_parquet(folder / name, columns=[*key, *values], hive_partitioning=False) for name in names]
         keys = pl.concat(parts)
         if "seq" in key:
             named = pl.col("seq") >= 0
@@ -205,13 +212,29 @@ class StreamWriter:
         if self.door.table.key and not self.door.unnumbered:
             return
         sources = read_manifest(self.root / self.stream.folder)["sources"]
-        for entry in self._others().values():
-            if any(_overlap(part, entry) for part in self.parts):
+        for name, entry in self._others().items():
+            entry = {**entry, "path": self.root / self.stream.folder / name}
+            if any(self._shares_rows(part, entry) for part in self.parts):
                 name = sources.get(entry["source"], {}).get("file", entry["source"][:12])
                 raise OverlapError(
                     f"{self.stream.folder}: the store already holds rows of the same stretch from {name}, and "
                     "these carry no number to tell them apart; import one of the two, or name another --venue"
                 )
+
+    def _shares_rows(self, part: PartWriter, entry: dict[str, Any]) -> bool:
+        """Whether a part may repeat another file's rows: spans share more than a seam, or a row of it is the same."""
+        part.close()
+        low: int = max(part.first_ns, entry["first_ns"])
+        high: int = min(part.last_ns, entry["last_ns"])
+        if low > high:
+            return False
+        is_seam = (part.first_ns < entry["first_ns"]) == (part.last_ns < entry["last_ns"])
+        if high - low > SEAM_NS or not is_seam:
+            return True
+        met = pl.col("ts_ns").is_between(low, high)
+        ours, theirs = (pl.scan_parquet(p, hive_partitioning=False).filter(met) for p in (part.scratch, entry["path"]))
+        shared = ours.join(theirs, on=list(self.door.table.columns), how="semi", nulls_equal=True).collect()
+        return len(shared) > 0
 
     def refuse_race(self) -> None:
         """Refuse to go on if another import has changed the stream since this one looked; call it under the lock.
@@ -222,7 +245,9 @@ class StreamWriter:
             With the remedy: import again.
         """
         before, self._foreign = self._foreign, None
-        if before is not None and before != self._others():
+        new = [entry for name, entry in self._others().items() if before is not None and before.get(name) != entry]
+        near = [p for p in self.parts for e in new if _near(p, e)]
+        if near:
             raise OverlapError(
                 f"{self.stream.folder}: another import wrote to this stream meanwhile; nothing of this file was "
                 "imported, import it again"
@@ -245,16 +270,9 @@ class StreamWriter:
             }
         sources = manifest["sources"] | {self.source_sha256: {"file": file}}
         write_json(
-            folder / "manifest.json", {"files": files, "sources": sources, "symbol": self.symbol or manifest["symbol"]}
+            folder / "_manifest.json", {"files": files, "sources": sources, "symbol": self.symbol or manifest["symbol"]}
         )
         _sweep(folder, set(files))
-
-
-def _overlap(part: PartWriter, entry: dict[str, int]) -> bool:
-    """Whether the spans of two parts share more than an edge; an instant shares all of itself."""
-    inside = part.first_ns < entry["last_ns"] and entry["first_ns"] < part.last_ns
-    instant = part.first_ns == part.last_ns or entry["first_ns"] == entry["last_ns"]
-    return inside or (instant and part.first_ns <= entry["last_ns"] and entry["first_ns"] <= part.last_ns)
 
 
 def _without_repeats(part: PartWriter, key: list[str]) -> list[str]:
@@ -280,3 +298,7 @@ def _sweep(folder: Path, listed: set[str]) -> None:
         orphan = path.suffix == ".parquet" and scratch is None and str(path.relative_to(folder)) not in listed
         if dead or orphan:
             path.unlink(missing_ok=True)
+
+
+def _near(part: PartWriter, entry: dict[str, int]) -> bool:
+    return part.first_ns - REORDER_NS <= entry["last_ns"] and entry["first_ns"] <= part.last_ns + REORDER_NS

@@ -27,9 +27,10 @@ NAMES: dict[str, tuple[str, ...]] = {
     "volume": ("volume", "vol", "v", "base_volume", "volume_base"),
     "quote_volume": ("quote_volume", "quote_asset_volume", "turnover", "volume_quote"),
     "trades": ("trades", "count", "number_of_trades", "num_trades", "n"),
+    "symbol": ("symbol", "ticker", "pair", "instrument"),
     "buy_volume": ("buy_volume", "taker_buy_volume", "taker_buy_base_volume", "taker_buy_base_asset_volume"),
 }
-NUMBERS = tuple(name for name in NAMES if name not in ("time", "close_time"))
+NUMBERS = tuple(name for name in NAMES if name not in ("time", "close_time", "symbol"))
 
 
 def read(path: Path, options: Options) -> Iterator[Item]:
@@ -51,7 +52,7 @@ def read(path: Path, options: Options) -> Iterator[Item]:
     raw, faults = _load(path)
     yield from faults
     names = _found(path, raw.columns)
-    frame = raw.select("row", **{name: pl.col(column) for name, column in names.items()})
+    frame = _of_one(path, raw.select("row", **{name: pl.col(column) for name, column in names.items()}), options)
     frame, faults = _timed(path, frame, names, options)
     yield from faults
     if len(frame) > 1 and frame["ts_ns"].is_sorted(descending=True) and frame["ts_ns"][0] > frame["ts_ns"][-1]:
@@ -91,6 +92,18 @@ def read_frame(path: Path) -> pd.DataFrame:
         reason = str(error).splitlines()[0]
         raise FormatError(f"{path}: cannot be read ({reason}); give bars as .csv or .parquet") from error
     return to_bars(raw, str(path))
+
+
+def _of_one(path: Path, frame: pl.DataFrame, options: Options) -> pl.DataFrame:
+    """The rows of one instrument, where a column names it."""
+    if "symbol" not in frame.columns:
+        return frame
+    told = [str(name) for name in frame["symbol"].unique(maintain_order=True)]
+    if options.symbol in told:
+        return frame.filter(pl.col("symbol") == options.symbol)
+    if len(told) > 1:
+        raise SchemaError(f"{path}: holds bars of {', '.join(told[:10])}; choose one with --symbol, or split the file")
+    return frame
 
 
 def _load(path: Path) -> tuple[pl.DataFrame, list[Rejected]]:

@@ -51,7 +51,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "bid_sz_0": ("bid_size", "bid_qty", "bid_amount", "best_bid_qty"),
     "ask_px_0": ("ask", "ask_price", "best_ask_price"),
     "ask_sz_0": ("ask_size", "ask_qty", "ask_amount", "best_ask_qty"),
-    "symbol": ("symbol", "instrument", "pair"),
+    "symbol": ("symbol", "instrument", "pair", "ticker"),
     "venue": ("venue", "exchange"),
 }
 SIDES = {"buy": 1, "b": 1, "bid": 1, "1": 1, "sell": -1, "s": -1, "a": -1, "ask": -1, "-1": -1, "0": 0, "unknown": 0}
@@ -105,7 +105,7 @@ def _told(values: pl.Series, cells: pl.Series) -> pl.Series:
     return pl.select(pl.when(values.is_not_null()).then(values).when(cells.is_null()).then(0).otherwise(-2)).to_series()
 
 
-Inside = dict[str, tuple[bool, int]]
+Inside = dict[str | None, tuple[bool, int]]
 Shape = Callable[[pl.DataFrame], pl.DataFrame]
 
 
@@ -132,7 +132,7 @@ def _shape(path: Path, columns: list[str], names: dict[str, str], inside: Inside
 
 def _book_table(path: Path, levels: list[str]) -> Table:
     """The table of books as deep as the columns; each level from 0 must be there whole."""
-    depth = max(int(c.rpartition("_")[2]) for c in levels if c.rpartition("_")[2].isdigit()) + 1
+    depth = max((int(c.rpartition("_")[2]) for c in levels if c.rpartition("_")[2].isdigit()), default=0) + 1
     table = book_snapshots(depth)
     pairs = {c.replace("_px_", "_sz_") for c in levels} | {"bid_sz_0", "ask_sz_0"}
     odd = [c for c in levels if c not in table.columns] + sorted(pairs - set(levels))
@@ -196,16 +196,16 @@ def _deltas(frame: pl.DataFrame, inside: Inside) -> pl.DataFrame:
     )
     if "seq" in frame.columns:
         frame = frame.with_columns(seq=_numbered(frame["seq"]))
-    return pl.concat(_flagged(rows, str(key[0]), inside) for key, rows in split(frame, ["symbol"]).items()).sort("row")
+    return pl.concat(_flagged(rows, key[0], inside) for key, rows in split(frame, ["symbol"]).items()).sort("row")
 
 
-def _flagged(rows: pl.DataFrame, symbol: str, inside: Inside) -> pl.DataFrame:
+def _flagged(rows: pl.DataFrame, symbol: str | None, inside: Inside) -> pl.DataFrame:
     was, at_ns = inside.get(symbol, (False, 0))
     snapshot, same = pl.col("is_snapshot"), pl.col("ts_ns") == pl.col("ts_ns").shift(1, fill_value=at_ns)
     starts = snapshot & ~(snapshot.shift(1, fill_value=was) & same)
     flags = snapshot.cast(pl.UInt8) * SNAPSHOT + starts.cast(pl.UInt8) * RESET
     inside[symbol] = (bool(rows["is_snapshot"][-1]), int(rows["ts_ns"][-1] or 0))
-    return rows.with_columns(flags=flags, symbol=pl.lit(symbol))
+    return rows.with_columns(flags=flags, symbol=pl.lit(symbol, dtype=pl.String))
 
 
 def _numbered(column: pl.Series) -> pl.Series:

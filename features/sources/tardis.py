@@ -51,10 +51,10 @@ def read(path: Path, options: Options) -> Iterator[Item]:
         if isinstance(item, Rejected):
             yield item
             continue
-        if not scale and len(item):
-            middle = cast("float | None", item["timestamp"].median())
-            scale = scale_ns(f"{path}: timestamp", middle or 0, options.unit)
-        yield from parser(_stamped(item, scale), scale)
+        if not scale and item["timestamp"].null_count() < len(item):
+            scale = scale_ns(f"{path}: timestamp", cast("float", item["timestamp"].median()), options.unit)
+        if len(item):
+            yield from parser(_stamped(item, scale or 1), scale or 1)
 
 
 def _numbers_its_trades(path: Path, header: list[str]) -> bool:

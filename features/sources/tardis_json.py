@@ -126,10 +126,12 @@ def _add(venues: dict[str, _Venue], row: int, message: Any) -> str | None:  # no
     return None
 
 
-def _take(venues: dict[str, _Venue]) -> Iterator[Batch]:
+def _take(venues: dict[str, _Venue]) -> Iterator[Batch | Rejected]:
     for name, venue in venues.items():
-        for batch in venue.rows.take():
-            yield Batch(batch.table, batch.frame.with_columns(pl.lit(name).alias("venue")))
+        for item in venue.rows.take():
+            if isinstance(item, Batch):
+                item = Batch(item.table, item.frame.with_columns(pl.lit(name).alias("venue")))
+            yield item
 
 
 def _notes(venues: dict[str, _Venue], instruments: int) -> Iterator[Note]:

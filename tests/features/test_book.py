@@ -72,6 +72,8 @@ def twin_books(rows: list[dict[str, Any]], at_ns: list[int], every: int, *, cold
             book.open_message(row["ts_ns"], row["seq"], row["prev_seq"], row["flags"])
         book.change(row["side"], row["price"], row["size"])
     found += [(t, *(book.levels(DEPTH) if t <= book.clock_ns else ([], []))) for t in due]
+    if every and messages and messages % every == 0:
+        found.append((book.clock_ns, *book.levels(DEPTH)))
     return found, book
 
 
@@ -228,9 +230,16 @@ def test_books_after_every_message() -> None:
     )
     builder = BookBuilder(depth=1, every=1)
     books = pl.concat(rebuild([frame], builder))
-    assert books["ts_ns"].to_list() == [10, 20]
-    last = builder.finish(np.array([30]))[1]
-    assert [*books["bid_px_0"].to_list(), last[0, 0]] == [100, 100.5, 100]
+    assert books["ts_ns"].to_list() == [10, 20, 30]
+    assert books["bid_px_0"].to_list() == [100, 100.5, 100]
+
+
+def test_two_grids_at_once_and_a_clock_that_was_not_recorded_are_refused() -> None:
+    frame = changes((10, 5, -1, 3, 1, 100, 1)).with_columns(local_ns=pl.lit(0))
+    with pytest.raises(SettingError, match="one of the two"):
+        BookBuilder(depth=1, every=1).deltas(frame, np.array([10]))
+    with pytest.raises(SettingError, match="local_ns was not recorded"):
+        BookBuilder(depth=1, clock="local_ns").deltas(frame)
 
 
 @pytest.mark.parametrize(

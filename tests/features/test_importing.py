@@ -178,7 +178,7 @@ def test_importing_again_changes_no_byte(tmp_path: Path, root: Path, bring: Brin
     assert content(root) == before
 
 
-@pytest.mark.parametrize("lost", ["*.parquet", "manifest.json", "imports/*.json", "quarantine/*.csv"])
+@pytest.mark.parametrize("lost", ["*.parquet", "_manifest.json", "imports/*.json", "quarantine/*.csv"])
 def test_what_was_lost_is_mended_by_importing_again(lost: str, tmp_path: Path, root: Path, bring: Bring) -> None:
     path = write(tmp_path / "a.csv", [*(line(i) for i in range(9)), "torn"])
     bring(path, on_error="quarantine")
@@ -362,7 +362,6 @@ def test_a_wrong_unit_of_time_is_refused(unit: str | None, column: str, tmp_path
     [
         ("symbol,ts_ms,bid,ask,bid_size,ask_size,update_id", "A,{t},5,6,1,1,8", "A,{t},5,6,1,1,x"),
         ("symbol,ts_ms,is_snapshot,side,price,size,seq", "A,{t},false,buy,5,1,8", "A,{t},false,buy,5,1,x"),
-        ("symbol,ts_ms,order_id,action,side,price,size", "A,{t},8,add,buy,5,1", "A,{t},x,add,buy,5,1"),
     ],
 )
 def test_a_number_of_an_event_that_is_none_is_set_aside(
@@ -652,3 +651,34 @@ def test_two_symbols_that_would_share_a_name_are_refused(tmp_path: Path, root: P
         bring(write(tmp_path / "c.csv", [line(9, "A-B")]))
     bring(write(tmp_path / "d.csv", [line(0, "币"), line(1, "龙")]))
     assert {stream.symbol for stream in Tape(root).streams()} == {"A-B", "u5E01", "u9F99"}
+
+
+@pytest.mark.parametrize("bad", [f"A,{T_MS + 1},x,add,buy,5,1", f"A,{T_MS + 1},9,add,buy,-5,1"])
+def test_an_order_event_cannot_be_set_aside(bad: str, tmp_path: Path, root: Path, bring: Bring) -> None:
+    lines = [f"A,{T_MS},8,add,buy,5,1", bad, f"A,{T_MS + 2},8,delete,buy,5,0"]
+    path = write(tmp_path / "orders.csv", lines, "symbol,ts_ms,order_id,action,side,price,size")
+    with pytest.raises(RowError, match="row 3: an order event cannot be set aside"):
+        bring(path, on_error="quarantine")
+    assert not list(root.rglob("*.parquet"))
+
+
+def test_what_another_file_told_comes_back_when_that_file_is_dropped(tmp_path: Path, root: Path, bring: Bring) -> None:
+    bring(write(tmp_path / "a.csv", [line(i) for i in range(6)]))
+    second = write(tmp_path / "b.csv", [line(i) for i in range(2, 10)])
+    assert bring(second).streams[0].known == 4
+    importing.drop_file(root, "a.csv")
+    bring(second)
+    assert numbers(root) == list(range(2, 10))
+
+
+def test_two_connections_that_number_from_one_are_both_stored(tmp_path: Path, bring: Bring, root: Path) -> None:
+    def feed(start_ms: int) -> list[str]:
+        kinds = ("snapshot", "delta", "delta")
+        return [BYBIT.format(kind=k, ts=start_ms + i, price=99 - i, ask=101, u=1 + i) for i, k in enumerate(kinds)]
+
+    for name, start_ms in (("a.data", T_MS), ("b.data", T_MS + 3_000)):
+        (tmp_path / name).write_text("\n".join(feed(start_ms)) + "\n")
+        assert bring(tmp_path / name, source="bybit", venue="v").streams[0].known == 0
+    rows = pl.concat(Tape(root).scan(Stream("v", "A", "book_deltas")))
+    assert rows["ts_ns"].is_sorted()
+    assert rows["seq"].unique_counts().to_list() == [4, 4, 4]

@@ -136,7 +136,7 @@ def test_a_lost_changed_or_damaged_file_is_named(frame: pd.DataFrame, tmp_path: 
 def test_a_damaged_manifest_is_named_and_replaced(content: str, frame: pd.DataFrame, tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.write(SERIES, frame)
-    (tmp_path / SERIES.folder / "manifest.json").write_text(content)
+    (tmp_path / SERIES.folder / "_manifest.json").write_text(content)
     with pytest.raises(FormatError, match=r"manifest\.json: is damaged"):
         store.scan(SERIES)
 

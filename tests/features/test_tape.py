@@ -180,7 +180,7 @@ def test_streams_are_listed_and_bars_are_not(tape: Tape) -> None:
     store(tape.root, "b", trades(0, 1), Stream("u", "T", "trades"))
     bars = tape.root / "kind=bars_60s/venue=v/symbol=S"
     bars.mkdir(parents=True)
-    (bars / "manifest.json").write_text('{"files": {}}')
+    (bars / "_manifest.json").write_text('{"files": {}}')
     assert tape.streams() == [Stream("u", "T", "trades"), STREAM]
 
 
@@ -234,14 +234,14 @@ def test_verifying_finds_every_change(harm: Callable[[Path], None], tape: Tape) 
 
 @pytest.mark.parametrize("content", ["", "{", "{}", "[]", '{"files": 3, "sources": {}}', '{"files": {}}', "\x00"])
 def test_a_damaged_manifest_is_named(content: str, tape: Tape) -> None:
-    (tape.root / STREAM.folder / "manifest.json").write_text(content)
+    (tape.root / STREAM.folder / "_manifest.json").write_text(content)
     with pytest.raises(FormatError, match=r"manifest\.json: is damaged .*; delete .*symbol=S and import"):
         tape.parts(STREAM)
 
 
 @pytest.mark.parametrize("entry", [{}, 3, {"source": "gone"}, {"rows": 1, "source": "gone"}])
 def test_a_damaged_entry_of_a_manifest_is_named(entry: object, tape: Tape) -> None:
-    path = tape.root / STREAM.folder / "manifest.json"
+    path = tape.root / STREAM.folder / "_manifest.json"
     path.write_text(json.dumps({"files": {"date=2024-01-01/part.parquet": entry}, "sources": {}}))
     with pytest.raises(FormatError, match=r"manifest\.json: is damaged"):
         tape.parts(STREAM)

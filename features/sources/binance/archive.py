@@ -23,10 +23,13 @@ from features.schema import (
     OPEN_INTEREST,
     TRADES,
     Table,
+    bars,
     book_snapshots,
 )
 
 FILE_NAME = re.compile(r"^([A-Z0-9]+(?:_[A-Z0-9]+)?)-")
+INTERVAL = re.compile(r"-(\d+)(s|m|h|d|w|mo)-")
+INTERVALS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 COIN_M = re.compile(r"USD_(PERP|\d{6})")
 FILLED = ("average_price", "accumulated_fill_quantity")
 Dtypes = dict[str, type[pl.DataType]]
@@ -71,6 +74,8 @@ def read(path: Path, options: Options) -> Iterator[Item]:
     names = [ALIASES.get(n.strip(), n.strip()) for n in first] if headed else list(_names_of(path, first))
     dtypes, table, parse = _layout(path, names)
     symbol = _symbol_of(path, options)
+    if table is BARS:
+        table = _bars_of(path)
     clock = _Clock(path, options.unit)
     wanted = {name: dtype for name, dtype in dtypes.items() if name in names}
     for item in typed_blocks(path, wanted, names=names):
@@ -95,6 +100,16 @@ class _Clock:
         if not self.scale and column.null_count() < len(column):
             self.scale = scale_ns(self.where, cast("float", column.median()), self.unit)
         return scaled(column, self.scale or 1)
+
+
+def _bars_of(path: Path) -> Table:
+    """Bars of the length that the file's name tells, else of the commonest step."""
+    told = INTERVAL.search(path.name)
+    if told is None:
+        return BARS
+    if told[2] == "mo":
+        raise SchemaError(f"{path}: calendar months are no bars of one length; take days")
+    return bars(int(told[1]) * INTERVALS_S[told[2]])
 
 
 def _symbol_of(path: Path, options: Options) -> str:

@@ -175,6 +175,7 @@ def test_a_book_is_cut_or_filled_to_its_depth(depth: int) -> None:
     rows = Rows()
     rows.book(1, "A", 5, 0, [(10, 1), (9, 2)], [(11, 3)], depth=depth)
     (batch,) = rows.take()
+    assert isinstance(batch, Batch)
     sides = [[batch.frame[f"{side}_px_{i}"][0] for i in range(depth)] for side in ("bid", "ask")]
     nan = pytest.approx(float("nan"), nan_ok=True)
     assert sides == ([[10], [11]] if depth == 1 else [[10, 9, nan], [11, nan, nan]])

@@ -87,7 +87,7 @@ def test_klines(header: str, scale: int, tmp_path: Path) -> None:
     path = tmp_path / "BTCUSDT-1m-2023-11.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("BTCUSDT-1m-2023-11.csv", header + lines)
-    bars = frames(binance.read, path)["bars"]
+    bars = next(iter(frames(binance.read, path).values()))
     assert bars["ts_ns"].to_list() == [NS + i * 60 * 10**9 for i in range(3)]
     names = ("open", "high", "low", "close", "volume", "quote_volume", "trades", "buy_volume")
     assert bars.select(names).row(0) == (10.0, 12.0, 9.0, 11.0, 100.0, 1050.0, 7.0, 60.0)
@@ -102,7 +102,7 @@ def test_klines(header: str, scale: int, tmp_path: Path) -> None:
 def test_bars_of_mark_and_index_have_names_of_their_own(kind: str, end: str, tmp_path: Path) -> None:
     text = f"{KLINE_HEADER}{MS},10,12,9,11,0,{MS + 59_999},0,60,0,0,0\n"
     path = written(tmp_path, f"um/daily/{kind}/BTCUSDT/1m/BTCUSDT-1m-2023-11-14.csv", text)
-    bars = frames(binance.read, path)["bars"]
+    bars = next(iter(frames(binance.read, path).values()))
     assert bars["trades"].is_nan().all()  # the number in its place counts steps of the price, not trades
     assert bars.select("symbol", "close", "volume", pl.col("trades").fill_nan(0)).rows() == [
         (f"BTCUSDT{end}", 11.0, 0.0, 0.0)
