@@ -120,9 +120,11 @@ def _done_before(ledger: Path, code: str, store: Path) -> ImportReport | None:
         report = entry["report"]
         streams = [StreamReport(**stream) for stream in report["streams"]]
         side_file_gone = report["quarantine"] is not None and not Path(report["quarantine"]).exists()
+        shared = any(stream.known for stream in streams)  # rows that another file told may be gone with it
         if (
             entry["code"] != code
             or side_file_gone
+            or shared
             or not all(_still_there(store, s.folder, entry["sha256"], s.rows) for s in streams)
         ):
             return None
