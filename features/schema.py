@@ -220,7 +220,9 @@ def book_snapshots(depth: int) -> Table:
         for what in ("px", "sz")
     }
     spread = Rule(
-        "bid_px_0", pl.col("bid_px_0") >= 1.5 * pl.col("ask_px_0"), "the best bid is not far above the best ask"
+        "bid_px_0",
+        pl.col("bid_px_0").fill_nan(0) >= 1.5 * pl.col("ask_px_0"),
+        "the best bid is not far above the best ask",
     )
     return Table(
         kind=f"book_snapshots_{depth}",

@@ -405,3 +405,13 @@ def test_one_row_without_a_number_changes_the_witness_of_no_other_batch(column: 
     values = [T + 1, T + 2, T + 1, absent]
     rows = [{**DELTA, "seq": -1, "ts_ns": T + i, column: value} for i, value in enumerate(values)]
     assert outcome(BOOK_DELTAS, rows, [3]) == outcome(BOOK_DELTAS, rows, [])
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "fine"), [(NAN, 101.0, True), (100.0, NAN, True), (NAN, NAN, True), (100.0, 50.0, False)]
+)
+def test_a_book_may_lack_a_side_but_not_cross_by_half(bid: float, ask: float, fine: bool) -> None:
+    levels = {"bid_px_0": bid, "bid_sz_0": 1.0, "ask_px_0": ask, "ask_sz_0": 1.0}
+    table = book_snapshots(1)
+    good, bad = Door(table).admit(table.conform(pl.DataFrame({"row": [1], "symbol": ["A"], "ts_ns": [T], **levels})))
+    assert (len(good), len(bad)) == ((1, 0) if fine else (0, 1))
