@@ -4,7 +4,7 @@ Run:  python benchmarks/recorded_books.py [DATA]       (DATA: the folder with ra
 
 * USD-M: a depth socket with one REST snapshot, two files, against top-20 books recorded every 0.5 s.
 * COIN-M: a depth socket without a snapshot; the recorded book before its first change stands in for one, so
-  levels are known within the range of prices that it covers, and compared there.
+  a level is known once the feed has told it, and compared from then on.
 * Bitstamp L3: one day of order events against top-20 books recorded each second. The recording is of some
   instant within the second before its stamp, and orders that rested before the first event are unknown, so a
   second counts as equal if the book was so at any event of the last two seconds, and levels at prices where an
@@ -32,6 +32,7 @@ SECOND_NS = 1_000_000_000
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Line = tuple[str, int, int, str]
+TOUCH = ("side", "price", "local_ns")
 
 
 def equal(left: Floats, right: Floats) -> NDArray[np.bool_]:
@@ -83,16 +84,29 @@ def coinm(data: Path, store: Path) -> list[Line]:
     start = as_snapshot(theirs[first], int(at_ns[first]))
     at_ns, theirs = at_ns[first + 1 :], theirs[first + 1 :]
     ours = books_at([start, *chunks], at_ns, BookBuilder(depth=200, clock="local_ns"))
-    low, high = start["price"].min(), start["price"].max()
-    same, levels = [], 0
-    for mine, other in zip(ours.reshape(-1, 2, 200, 2), theirs.reshape(-1, 2, DEPTH, 2), strict=True):
-        known = [side[(side[:, 0] >= low) & (side[:, 0] <= high)] for side in other]
-        near = [side[(side[:, 0] >= low) & (side[:, 0] <= high)] for side in mine]
-        found = [side[: k.shape[0]] for side, k in zip(near, known, strict=True)]
-        same.append(all(f.shape == k.shape and equal(f, k).all() for f, k in zip(found, known, strict=True)))
-        levels += sum(side.shape[0] for side in known)
-    told = f"{levels / len(same):.1f} levels a book compared"
-    return [("COIN-M ETHUSD_PERP, levels known", sum(same), len(same), told)]
+    touched = pl.concat([start.select(TOUCH), *(chunk.select(TOUCH) for chunk in chunks)])
+    told_ns = {row[:2]: row[2] for row in touched.group_by("side", "price").min().rows()}
+    same, levels = 0, 0
+    for instant, mine, other in zip(at_ns, ours.reshape(-1, 2, 200, 2), theirs.reshape(-1, 2, DEPTH, 2), strict=True):
+        counts = [known_levels(1 - 2 * s, instant, mine[s], other[s], told_ns) for s in range(2)]
+        same += None not in counts
+        levels += sum(count or 0 for count in counts)
+    return [("COIN-M ETHUSD_PERP, levels told", same, len(at_ns), f"{levels / len(at_ns):.1f} levels a book compared")]
+
+
+def known_levels(
+    side: int, instant: int, mine: Floats, other: Floats, told_ns: dict[tuple[int, float], int]
+) -> int | None:
+    """How many recorded levels of a side are equal, of those that the feed has told by then.
+
+    ``None`` if one is not, or if the rebuilt side has a level in the recorded range that the recording has not.
+    """
+    found = {price: size for price, size in mine if price == price}
+    told = {price: size for price, size in other if told_ns.get((side, price), instant + 1) <= instant}
+    low, high = other[:, 0].min(), other[:, 0].max()
+    extra = [price for price in found if low <= price <= high and price not in told]
+    right = all(abs(found.get(price, -1.0) - size) <= 1e-6 * size for price, size in told.items())
+    return len(told) if right and not extra else None
 
 
 def as_snapshot(book: Floats, ts_ns: int) -> pl.DataFrame:
