@@ -9,7 +9,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def compiled(function: F) -> F:
-    """Compile a function at its first call; the machine code is kept beside it for the next process."""
+    """Compile a function at its first call; the machine code is kept beside it for the next process.
+
+    What is kept is renewed when the function's own file changes, not when a function that it calls does:
+    after a change of a loop that others call, remove ``features/__pycache__``.
+    """
     return cast("F", njit(cache=True, nogil=True, error_model="numpy")(function))
 
 

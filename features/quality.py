@@ -16,8 +16,6 @@ from features.store import Series, Store
 from features.tape import Stream, Tape
 
 BINS = 160
-SILENCE_S = 60.0
-"""Events: a stretch without a row that counts as a gap."""
 
 
 @dataclass(slots=True)

@@ -19,7 +19,6 @@ from features.schema import (
 )
 
 BATCH_ROWS = 262_144
-QUOTES = book_snapshots(1)
 Level = Sequence[float | str]  # price and size, as numbers or as the venue's text
 
 
