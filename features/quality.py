@@ -71,7 +71,7 @@ def inventory(root: Path) -> list[Quality]:
 def inspect(
     root: Path, chosen: Callable[[str], bool], silence_s: float, progress: Callable[[int, int], None]
 ) -> Iterator[Quality]:
-    """Read every chosen stream through and tell what was found; memory is that of a row group.
+    """Read every chosen stream through and tell what was found; memory is that of a row group and eight bytes a trade.
 
     A stream that cannot be read is told with its fault, and the others go on.
     """

@@ -2,7 +2,7 @@
 
 Layout, with Hive partitions by day (rates by month)::
 
-    ROOT/kind=trades/venue=binance-spot/symbol=BTCUSDT/date=2024-01-01/part-1f2e3d4c5b6a-000.parquet
+    ROOT/kind=trades/venue=binance-spot/symbol=BTCUSDT/date=2024-01-01/part-1f2e3d4c5b6a.parquet
     ROOT/kind=trades/venue=binance-spot/symbol=BTCUSDT/_manifest.json
 
 A part's name carries the SHA-256 of the file that it came from: importing that file again writes
