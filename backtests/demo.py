@@ -18,7 +18,8 @@ from features.clock import DAY_NS, HOUR_NS, NS_PER_S, format_utc
 from features.errors import SettingError, ShortHistoryError
 from features.files import code_hash, discard, is_sealed, seal, sha256_of, write_json, write_text
 from features.grid import traded
-from features.pipeline import Panel, Progress, build_panel
+from features.panel import Panel
+from features.pipeline import Progress, build_panel
 from features.store import Series, Store
 from models import FORECASTERS, artefact
 from models.base import Forecast, Forecaster

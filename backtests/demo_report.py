@@ -10,7 +10,7 @@ from backtests.demo_tables import margin_table, score_table
 from backtests.margin import realised_loss
 from backtests.report import Section, write_report
 from features.clock import HOUR_S, format_utc, parse_utc
-from features.pipeline import Panel
+from features.panel import Panel
 from models.base import LEVELS, Forecast
 from serving.schedule import SIDES, Schedule
 

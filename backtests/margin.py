@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.pipeline import Panel
+from features.panel import Panel
 from serving.schedule import Schedule, loss_frac
 
 FloatArray = NDArray[np.float64]

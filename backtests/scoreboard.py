@@ -9,7 +9,7 @@ from backtests.compare import diebold_mariano
 from backtests.coverage import conditional_coverage_p, kupiec_p, over_phases
 from features.clock import DAY_NS, HOUR_S
 from features.errors import ShortHistoryError
-from features.pipeline import Panel
+from features.panel import Panel
 from models.base import Forecast
 from models.scores import crps_from_quantiles, fz0_of_tails, pinball, qlike, qlike_floor
 

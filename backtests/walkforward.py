@@ -8,7 +8,8 @@ import pandas as pd
 from features.clock import month_starts
 from features.errors import ShortHistoryError
 from features.files import written_whole
-from features.pipeline import Panel, Progress, no_progress
+from features.panel import Panel
+from features.pipeline import Progress, no_progress
 from models.base import LEVELS, Forecast, Forecaster, concatenate
 from models.calibration import Calibration, calibrate
 

@@ -11,9 +11,11 @@ what is written leaves it out, and after ``grace_s`` it is dropped from the book
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from features import ladder
 from features.clock import NS_PER_S
@@ -54,6 +56,8 @@ class BookBuilder:
     every : write the book after every so many messages; 0: at instants only.
     cold : begin with an empty book that changes may build up, instead of waiting for a snapshot.
     clock : ``ts_ns`` or ``local_ns``: the time that the grid is on.
+    hindsight : a book is void from the last event before a loss, though only the next event tells of it;
+        without, it holds until then, as it did live.
     """
 
     depth: int = 25
@@ -62,6 +66,7 @@ class BookBuilder:
     every: int = 0
     cold: bool = False
     clock: str = "ts_ns"
+    hindsight: bool = True
     _state: Ints = field(init=False)
     _keys: Floats = field(init=False)
     _sizes: Floats = field(init=False)
@@ -128,8 +133,8 @@ class BookBuilder:
         while row < len(ts_ns):
             row, written = ladder.replay_l2(
                 ts_ns, seq, prev_seq, flags, side, price, size, at_ns, self.every, self.depth, self._grace_ns,
-                self._silence_ns, self._state, self._keys, self._sizes, self._ages, self._counts, out_ns, out,
-                row, written,
+                self._silence_ns, 0 if self.hindsight else self._silence_ns, self._state, self._keys, self._sizes,
+                self._ages, self._counts, out_ns, out, row, written,
             )  # fmt: skip
             self._grow()
         return out_ns[:written], out[:written]
@@ -179,6 +184,36 @@ class BookBuilder:
         for i in np.flatnonzero(at_ns <= self.clock_ns):
             ladder.emit(out[i], self.depth, self._keys, self._sizes, self._ages, self._counts, int(synced))
         return at_ns, out
+
+    def hold(self, at_ns: Ints) -> tuple[Ints, Floats]:
+        """The books at instants after the last event, if nothing comes before: void after ``silence_s``."""
+        out = np.empty((len(at_ns), 4 * self.depth))
+        synced = self._state[ladder.SYNCED] or self._orders[2] > 0
+        for i, instant_ns in enumerate(at_ns):
+            known = synced and instant_ns - self.clock_ns <= self._silence_ns
+            ladder.emit(out[i], self.depth, self._keys, self._sizes, self._ages, self._counts, int(known))
+        return at_ns, out
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Arrays to go on from after a restart; see :meth:`restore`."""
+        ids, resting, alive = self._orders
+        sides = {"keys": self._keys, "sizes": self._sizes, "ages": self._ages, "members": self._members}
+        return {
+            "state": self._state,
+            "counts": self._counts,
+            "ids": ids,
+            "resting": resting,
+            "alive": np.array(alive),
+            **sides,
+        }
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Go on from the state of a builder of the same settings."""
+        self._state, self._counts = state["state"].copy(), state["counts"].copy()
+        self._keys, self._sizes, self._ages, self._members = (
+            state[n].copy() for n in ("keys", "sizes", "ages", "members")
+        )
+        self._orders = (state["ids"].copy(), state["resting"].copy(), int(state["alive"]))
 
     @property
     def _grace_ns(self) -> int:

@@ -262,6 +262,41 @@ def bars(
     console.print(f"{rows:,} bars in {series.folder}", highlight=False)
 
 
+@app.command(
+    epilog="Examples:  [bold]margincast data synthetic --store data --seed 7 --hours 2 --truth truth.parquet[/]   |   "
+    "[bold]margincast data synthetic --store data --days 365 --bars-only[/]   |   "
+    "[bold]margincast data synthetic --store data --faults gaps,late[/]"
+)
+def synthetic(
+    store: StoreOption = STORE,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same numbers.", min=0)] = 1,
+    hours: Annotated[int, typer.Option(help="Length.", min=1)] = 2,
+    days: Annotated[int | None, typer.Option(help="Length, instead of hours.", show_default="--hours", min=1)] = None,
+    bars_only: Annotated[bool, typer.Option(help="No trades and books: for long histories.")] = False,
+    bar_s: Annotated[int, typer.Option(help="Length of the bars in seconds.", min=30)] = 900,
+    symbols: Annotated[int, typer.Option(help="How many of the market's instruments.", min=1)] = 3,
+    market: Annotated[Path | None, typer.Option(help="TOML file of the market.", show_default="built in")] = None,
+    start: Annotated[str, typer.Option(help="First instant, UTC.")] = "2024-01-01",
+    faults: Annotated[str, typer.Option(help="gaps, duplicates, crossed, late, reordered; with commas.")] = "",
+    truth: Annotated[Path | None, typer.Option(help="Parquet file for the true law.", show_default="none")] = None,
+) -> None:
+    """Draw a market whose law is known into the store, under the venue synthetic, and its true law into a file."""
+    from features.sources.synthetic.plan import plan_of
+    from features.sources.synthetic.writing import write_market
+
+    named = tuple(filter(None, faults.replace(" ", "").split(",")))
+    plan = plan_of(market, symbols, seed, hours, days, start, bar_s, named, bars_only=bars_only)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("path", total=None)
+        written = write_market(plan, store, truth, lambda what: progress.update(task, description=escape(what)))
+    for stream in written:
+        faulty = f", {stream.hit:,} messages hit by faults, {stream.set_aside:,} rows set aside" if stream.hit else ""
+        console.print(f"{stream.folder}  {stream.rows:,} rows{faulty}", highlight=False, soft_wrap=True)
+    if truth is not None:
+        console.print(f"true law in {escape(str(truth))}", highlight=False, soft_wrap=True)
+
+
 def _existing(store: Path) -> Path:
     if not store.is_dir():
         raise SettingError(f"{store}: no such folder; import something first, or name it with --store")

@@ -1,79 +1,71 @@
-"""Bars on the full regular grid: carried-forward closes and flagged gaps.
-
-A bar that is absent or has no volume is *missing*: the price is carried
-forward (zero return; the next bar carries the whole move). A run of missing
-bars longer than 30 minutes is a *gap*.
-"""
+"""Prices of one instrument on its regular grid: what outcomes are measured on."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+import polars as pl
 
 from features.clock import NS_PER_S
+from features.engine import Bools, Channels, Ints
+from features.fronts.bars import BarFront
+from features.sight import MAX_CARRY_S
+from features.terms import Floats
 
-FloatArray = NDArray[np.float64]
-MAX_CARRY_S = 1_800
+CHANNELS = ("log_close", "log_high", "log_low", "log_return", "missing")
 
 
 @dataclass(frozen=True, slots=True)
-class BarGrid:
-    """One instrument on a regular grid of ``bar_s`` seconds; every array has shape (n,).
+class Grid:
+    """Rows of ``bar_s`` seconds without holes; every array has shape (n,).
 
-    ``start_ns`` is the open of bar 0; bar i is known at ``start_ns + (i + 1) bar``.
-    ``log_return[0]`` is 0.
+    Row i covers ``[first_slot + i, first_slot + i + 1) * bar_s`` since 1970 and is known at its end. In a row that is
+    ``missing`` the price is carried forward; the next row's return is the whole move. ``log_return[0]`` is NaN.
     """
 
-    start_ns: int
+    first_slot: int
     bar_s: int
-    log_close: FloatArray
-    log_high: FloatArray
-    log_low: FloatArray
-    log_return: FloatArray
-    volume: FloatArray
-    in_gap: NDArray[np.bool_]
+    log_close: Floats
+    log_high: Floats
+    log_low: Floats
+    log_return: Floats
+    missing: Floats
+
+    @property
+    def start_ns(self) -> int:
+        """Beginning of the first row."""
+        return self.first_slot * self.bar_s * NS_PER_S
 
     @property
     def end_ns(self) -> int:
-        """Close of the last bar."""
+        """End of the last row."""
         return self.start_ns + len(self.log_close) * self.bar_s * NS_PER_S
 
-    def first_bar_after(self, ts_ns: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Index of the first bar that opens at or after each instant on the grid."""
+    @property
+    def in_gap(self) -> Bools:
+        """Rows inside a run of missing rows longer than half an hour; a price that is not known is a gap at once."""
+        return _long_runs(self.missing > 0, MAX_CARRY_S // self.bar_s) | np.isnan(self.log_close)
+
+    def row_after(self, ts_ns: Ints) -> Ints:
+        """Index of the first row that begins at or after each instant on the grid."""
         return (ts_ns - self.start_ns) // (self.bar_s * NS_PER_S)
 
 
-def to_grid(bars: pd.DataFrame, bar_s: int) -> BarGrid:
-    """Lay canonical bars on the regular grid of their length."""
-    ts_ns = bars["ts_ns"].to_numpy()
-    traded = bars["volume"].to_numpy() > 0
-    slot = (ts_ns - ts_ns[0]) // (bar_s * NS_PER_S)
-    n = int(slot[-1]) + 1
-    live = np.zeros(n, dtype=bool)
-    live[slot[traded]] = True
-    live[0] = True  # the first price has nothing before it to be carried from
-    source = np.maximum.accumulate(np.where(live, np.arange(n), 0))
-
-    def spread(column: str) -> FloatArray:
-        out = np.full(n, np.nan)
-        out[slot] = bars[column].to_numpy()
-        return out
-
-    log_close = np.log(spread("close")[source])
-    return BarGrid(
-        start_ns=int(ts_ns[0]),
-        bar_s=bar_s,
-        log_close=log_close,
-        log_high=np.where(live, np.log(spread("high")), log_close),
-        log_low=np.where(live, np.log(spread("low")), log_close),
-        log_return=np.diff(log_close, prepend=log_close[0]),
-        volume=np.where(live, spread("volume"), 0.0),
-        in_gap=_long_runs(~live, MAX_CARRY_S // bar_s),
-    )
+def of_channels(first_slot: int, bar_s: int, channels: Channels) -> Grid:
+    """The prices among the channels of consecutive rows."""
+    return Grid(first_slot, bar_s, *(channels[name] for name in CHANNELS))
 
 
-def _long_runs(flag: NDArray[np.bool_], longest: int) -> NDArray[np.bool_]:
+def of_bars(bars: pd.DataFrame, bar_s: int) -> Grid:
+    """Lay canonical bars of ``bar_s`` seconds on their grid."""
+    front = BarFront(bar_s)
+    front.take(pl.from_pandas(bars))
+    step_ns = bar_s * NS_PER_S
+    first, stop = int(bars["ts_ns"].iloc[0]) // step_ns, int(bars["ts_ns"].iloc[-1]) // step_ns + 1
+    return of_channels(first, bar_s, front.close(first, stop))
+
+
+def _long_runs(flag: Bools, longest: int) -> Bools:
     """True inside every run of ``flag`` that is longer than ``longest``.
 
     Examples

@@ -212,6 +212,7 @@ def replay_l2(  # noqa: C901 - one loop, read top to bottom
     depth: int,
     grace_ns: int,
     silence_ns: int,
+    lost_ns: int,
     state: Ints,
     keys: Floats,
     sizes: Floats,
@@ -223,6 +224,8 @@ def replay_l2(  # noqa: C901 - one loop, read top to bottom
     written: int,
 ) -> tuple[int, int]:
     """Apply a chunk of book rows from row ``start``; write books at ``at_ns`` or after each ``every``-th message.
+
+    A book holds for ``silence_ns`` after the last event, and for ``lost_ns`` where the next one shows a loss.
 
     Answers the row to go on with, the chunk's length unless a side ran out of room, and the number of books
     written so far.
@@ -241,7 +244,7 @@ def replay_l2(  # noqa: C901 - one loop, read top to bottom
                 drop_crossed(state, keys, sizes, ages, counts)
             lost = shows_loss(state, seq[i], prev_seq[i], flags[i])
             while grid < len(at_ns) and at_ns[grid] < now:
-                known = state[SYNCED] and at_ns[grid] - state[CLOCK] <= (0 if lost else silence_ns)
+                known = state[SYNCED] and at_ns[grid] - state[CLOCK] <= (lost_ns if lost else silence_ns)
                 out_ns[written] = at_ns[grid]
                 emit(out[written], depth, keys, sizes, ages, counts, known)
                 written += 1
@@ -255,6 +258,15 @@ def replay_l2(  # noqa: C901 - one loop, read top to bottom
             applies = opens_message(state, counts, seq[i], prev_seq[i], flags[i])
             state[CLOCK] = max(state[CLOCK], now)
             message, stamp_ns = seq[i], now
+        elif now > stamp_ns:  # a row of the same message, stamped later
+            while grid < len(at_ns) and at_ns[grid] < now:
+                known = state[SYNCED] and at_ns[grid] - state[CLOCK] <= silence_ns
+                out_ns[written] = at_ns[grid]
+                emit(out[written], depth, keys, sizes, ages, counts, known)
+                written += 1
+                grid += 1
+            state[CLOCK] = max(state[CLOCK], now)
+            stamp_ns = now
         if not applies:
             state[STALE_ROWS if state[SYNCED] else VOID_ROWS] += 1
         elif side[i] != 0:

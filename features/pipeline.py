@@ -1,184 +1,226 @@
-"""Store and spec to a feature panel, cached by hash and memory-mapped."""
+"""Stored tables and a spec to panels, cached by hash and memory-mapped."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 from numpy.typing import NDArray
 
-from features.catalogue import history_bars, parse
-from features.clock import DAY_S, HOUR_NS, NS_PER_S, format_utc
-from features.errors import SettingError, ShortHistoryError, UnknownHorizonError
-from features.files import code_hash, discard, is_sealed, seal, sha256_of, written_whole
-from features.grid import BarGrid, to_grid
+from features.clock import DAY_S, NS_PER_S, format_utc
+from features.engine import Channels
+from features.errors import FormatError, SettingError, ShortHistoryError
+from features.files import code_hash, discard, is_sealed, seal, sha256_of, write_json, written_whole
+from features.grid import CHANNELS, of_channels
+from features.inputs import find_inputs, kind
+from features.market import Market, Rows
+from features.panel import Panel
+from features.plan import Plan
 from features.spec import FeatureSpec
 from features.store import Series, Store
 from features.targets import Targets, compute_targets
 
 # What the numbers of a panel depend on: a model is served only with the code that it was trained with.
-FEATURE_CODE = ("features.catalogue", "features.grid", "features.measures", "features.pipeline", "features.targets")
-# (days, share of missing bars) beyond which an origin is blind
-BLIND_AFTER = ((1, 0.0), (7, 0.05), (30, 0.05))
-
+FEATURE_CODE = (
+    "features.book", "features.catalogue", "features.engine", "features.families", "features.feed", "features.fronts",
+    "features.grid", "features.ladder", "features.market", "features.measures", "features.orderflow", "features.orders",
+    "features.pipeline", "features.plan", "features.rolling", "features.sight", "features.targets", "features.terms",
+)  # fmt: skip
+ENDLESS_NS = 1 << 62
 Progress = Callable[[int, int], None]  # (done, total)
+Frames = dict[str, Iterable[pl.DataFrame]]  # by kind of table
 
 
 def no_progress(_done: int, _total: int) -> None:
     """Report nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """What is known at each origin of one instrument, and what came after.
-
-    ``origin_ns`` (n,) is every full hour. ``values`` (n, f) float32 uses bars that
-    had closed by the origin and no other. ``targets`` (n, h) are NaN where their
-    window had not ended when the panel was cut with :meth:`until`. ``blind`` (n,)
-    marks origins whose past has too many missing bars to be read as calm.
-    """
-
-    instrument: str
-    spec: FeatureSpec
-    origin_ns: NDArray[np.int64]
-    values: NDArray[np.float32]
-    targets: Targets
-    blind: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.origin_ns)
-
-    def column(self, name: str) -> NDArray[np.float64]:
-        """One feature in double precision, shape (n,)."""
-        try:
-            return self.values[:, self.spec.features.index(name)].astype(np.float64)
-        except ValueError:
-            raise SettingError(f"the feature spec has no {name!r}; add it to the spec's features") from None
-
-    def until(self, now_ns: int) -> "Panel":
-        """The panel as it stood at ``now_ns``: later origins cut, unfinished windows NaN."""
-        past = self.rows(0, int(np.searchsorted(self.origin_ns, now_ns, side="right")))
-        return replace(past, targets=past.targets.until(past.origin_ns, self.spec.horizons_s, now_ns))
-
-    def rows(self, first: int, stop: int) -> "Panel":
-        """Rows ``first`` to ``stop - 1``."""
-        return Panel(
-            self.instrument,
-            self.spec,
-            self.origin_ns[first:stop],
-            self.values[first:stop],
-            Targets(self.targets.realised_variance[first:stop], self.targets.log_return[first:stop]),
-            self.blind[first:stop],
-        )
-
-    def first_row_from(self, ts_ns: int) -> int:
-        """Index of the first origin at or after an instant."""
-        return int(np.searchsorted(self.origin_ns, ts_ns))
-
-    def horizon_index(self, horizon_s: int) -> int:
-        """Column of a horizon."""
-        return horizon_index(self.spec.horizons_s, horizon_s)
-
-
-def horizon_index(horizons_s: tuple[int, ...], horizon_s: int) -> int:
-    """Position of a horizon.
-
-    Raises
-    ------
-    UnknownHorizonError
-        If it was not forecast; the message lists those that were.
-    """
-    if horizon_s not in horizons_s:
-        known = ", ".join(str(h) for h in horizons_s)
-        raise UnknownHorizonError(f"no forecast for horizon_s={horizon_s}; known: {known}")
-    return horizons_s.index(horizon_s)
-
-
 def compute_panel(bars: pd.DataFrame, instrument: str, spec: FeatureSpec, progress: Progress = no_progress) -> Panel:
-    """Compute every feature and target of a spec at every origin that the bars allow.
+    """Panel of canonical bars, for a spec that needs no other instrument; see :func:`compute_panels`."""
+    frames: dict[str, Frames] = {instrument: {f"bars_{spec.bar_s}s": [pl.from_pandas(bars)]}}
+    return compute_panels(frames, (instrument,), spec, progress)[instrument]
+
+
+def compute_panels(
+    frames: dict[str, Frames], wanted: tuple[str, ...], spec: FeatureSpec, progress: Progress = no_progress
+) -> dict[str, Panel]:
+    """Features and outcomes at every origin that the data allow.
+
+    Parameters
+    ----------
+    frames : for every instrument, leading ones too, its tables: by kind, chunks of rows in the order of arrival.
+    wanted : instruments whose panels are made.
 
     Raises
     ------
     ShortHistoryError
-        If the bars do not cover the longest look-back.
+        If an instrument's data do not cover the longest look-back.
+    SettingError
+        If the tables cannot give the features, or a leading instrument is not there.
     """
-    grid = to_grid(bars, spec.bar_s)
-    lookbacks = [parse(name, spec.bar_s) for name in spec.features]
-    longest = max(history_bars(name, spec.bar_s) for name in spec.features)
-    origin_ns = _origins(grid, longest, instrument)
-    ends = grid.first_bar_after(origin_ns)
-    values = np.empty((len(origin_ns), len(spec.features)), dtype=np.float32)
-    for i, (family, window_bars) in enumerate(lookbacks):
-        values[:, i] = family(grid, ends, origin_ns, window_bars)
-        progress(i + 1, len(lookbacks))
-    targets = compute_targets(grid, origin_ns, spec.horizons_s)
-    return Panel(instrument, spec, origin_ns, values, targets, _blind(grid, ends))
+    market = Market(spec, {symbol: tuple(tables) for symbol, tables in frames.items()}, wanted)
+    collected = {symbol: _Collected() for symbol in wanted}
+    done = 0
+    for symbol, name, frame, stop in _in_order(market, frames):
+        if frame is not None:
+            market.take(symbol, name, frame)
+            done += len(frame)
+        for rows in market.close(stop):
+            collected[rows.symbol].add(rows)
+        progress(done, done + 1)
+    progress(done, done)
+    return {symbol: collected[symbol].panel(symbol, spec, market.feeds[symbol].clock_ns) for symbol in wanted}
 
 
-def _blind(grid: BarGrid, ends: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Origins after a gap: any gap in the last day, or more than a twentieth of the last week or month.
+def _in_order(market: Market, frames: dict[str, Frames]) -> Iterator[tuple[str, str, pl.DataFrame | None, int]]:
+    """Chunks of all tables, the furthest behind next, each with the row before which nothing more will come."""
+    streams = [(symbol, name, iter(chunks)) for symbol, tables in frames.items() for name, chunks in tables.items()]
+    clocks_ns, step_ns = [-1] * len(streams), market.spec.bar_s * NS_PER_S
+    while min(clocks_ns) < ENDLESS_NS:
+        i = int(np.argmin(clocks_ns))
+        symbol, name, chunks = streams[i]
+        frame = next(chunks, None)
+        clocks_ns[i] = ENDLESS_NS if frame is None else max(clocks_ns[i], _last_ns(frame, name, step_ns))
+        # The row of a chunk's last event may go on in the next chunk: it is given out when that has come.
+        behind_ns = min(clocks_ns)
+        reached_ns = behind_ns if behind_ns < ENDLESS_NS else max(feed.clock_ns for feed in market.feeds.values())
+        yield symbol, name, frame, max(reached_ns, 0) // step_ns
 
-    Carried-forward prices have no variance: what a feed did not show must not look like calm.
-    """
-    gaps = np.concatenate([[0], np.cumsum(grid.in_gap)])
-    blind = np.zeros(len(ends), dtype=bool)
-    for days, allowed in BLIND_AFTER:
-        bars = days * DAY_S // grid.bar_s
-        missing = gaps[ends] - gaps[np.maximum(ends - bars, 0)]
-        blind |= missing > allowed * bars
-    return blind
+
+def _last_ns(frame: pl.DataFrame, name: str, step_ns: int) -> int:
+    """The clock after a chunk: a bar is known at its close."""
+    last = frame["ts_ns"].max()
+    return -1 if last is None else int(str(last)) + (step_ns if name.startswith("bars_") else 0)
 
 
-def _origins(grid: BarGrid, longest_bars: int, instrument: str) -> NDArray[np.int64]:
-    """Full steps from the first instant with the longest look-back to the last close."""
-    bar_ns, step_ns = grid.bar_s * NS_PER_S, HOUR_NS
-    first_ns = grid.start_ns + longest_bars * bar_ns
-    first_ns += -first_ns % step_ns
-    if first_ns > grid.end_ns:
-        raise ShortHistoryError(
-            f"{instrument}: bars from {format_utc(grid.start_ns)} to {format_utc(grid.end_ns)} do not cover the "
-            f"longest look-back of {longest_bars * grid.bar_s / 86_400:g} days; give a longer history"
+@dataclass(slots=True)
+class _Collected:
+    """Rows of one instrument as they come, and the prices of each session."""
+
+    rows: list[Rows] = field(default_factory=list)
+    sessions: list[list[tuple[int, Channels]]] = field(default_factory=list)
+    next_slot: int = -1
+
+    def add(self, rows: Rows) -> None:
+        """Take rows in; a session ends where they do not follow the last ones."""
+        prices = {name: rows.channels[name] for name in CHANNELS}
+        if rows.first_slot != self.next_slot:
+            self.sessions.append([])
+        self.sessions[-1].append((rows.first_slot, prices))
+        self.next_slot = rows.first_slot + len(prices["missing"])
+        self.rows.append(replace(rows, values=rows.values.astype(np.float32), channels={}))  # noqa: PD011 - Rows, no pandas
+
+    def panel(self, symbol: str, spec: FeatureSpec, last_ns: int) -> Panel:
+        """Everything up to the instrument's last event, with outcomes."""
+        origin_ns = np.concatenate([r.origin_ns for r in self.rows] or [np.empty(0, dtype=np.int64)])
+        count = int(np.searchsorted(origin_ns, last_ns, side="right"))
+        if not count:
+            raise ShortHistoryError(self._too_short(symbol, spec))
+        values, blind = (np.concatenate([getattr(r, name) for r in self.rows])[:count] for name in ("values", "blind"))
+        parts = [self._targets(session, origin_ns[:count], spec) for session in self.sessions]
+        targets = Targets(*(np.concatenate([t.arrays[name] for t in parts]) for name in parts[0].arrays))
+        return Panel(symbol, spec, origin_ns[:count], values, targets, blind)
+
+    @staticmethod
+    def _targets(session: list[tuple[int, Channels]], origin_ns: np.ndarray, spec: FeatureSpec) -> Targets:
+        whole = {name: np.concatenate([prices[name] for _, prices in session]) for name in CHANNELS}
+        grid = of_channels(session[0][0], spec.bar_s, whole)
+        inside = (origin_ns > grid.start_ns) & (origin_ns <= grid.end_ns)
+        return compute_targets(grid, origin_ns[inside], spec.horizons_s)
+
+    def _too_short(self, symbol: str, spec: FeatureSpec) -> str:
+        needed_s = (Plan(spec).history_rows - 1) * spec.bar_s
+        lengths = [sum(len(prices["missing"]) for _, prices in session) for session in self.sessions]
+        starts = [session[0][0] for session in self.sessions]
+        if not starts:
+            return f"{symbol}: has no data at all; import some"
+        step_ns = spec.bar_s * NS_PER_S
+        span = f"{format_utc(starts[0] * step_ns)} to {format_utc((starts[-1] + lengths[-1]) * step_ns)}"
+        holes = f", the longest of {len(starts)} stretches {max(lengths) * spec.bar_s:,} s," if len(starts) > 1 else ""
+        longest = f"{needed_s / DAY_S:g} days" if needed_s >= DAY_S else f"{needed_s} s"
+        return (
+            f"{symbol}: data from {span}{holes} do not cover the longest look-back of {longest}; give a longer history"
         )
-    # np.arange counts its steps in floating point, which cannot tell nanoseconds apart.
-    count = (grid.end_ns - first_ns) // step_ns + 1
-    return first_ns + step_ns * np.arange(count, dtype=np.int64)
 
 
 def build_panel(
     store: Store, series: Series, spec: FeatureSpec, cache: Path, progress: Progress = no_progress
 ) -> Panel:
-    """Panel of a stored series, computed once per spec, data and feature code, then memory-mapped."""
+    """Panel of a stored series of bars; see :func:`build_panels`."""
     if series.bar_s != spec.bar_s:
         raise SettingError(
             f"{series.symbol}: {series.bar_s} s bars, but the feature spec is for {spec.bar_s} s; "
             f"import {spec.bar_s} s bars"
         )
-    key = sha256_of([series.folder, store.fingerprint(series), spec.hash, code_hash(*FEATURE_CODE)])
-    folder = cache / f"panel-{series.symbol}-{key[:16]}"
-    if not is_sealed(folder):  # a damaged panel could lower a margin: it is made again
-        discard(folder)
-        _save(compute_panel(store.scan(series), series.symbol, spec, progress), folder)
-        seal(folder)
+    return build_panels(store.root, series.venue, (series.symbol,), spec, cache, progress)[series.symbol]
+
+
+def build_panels(
+    root: Path,
+    venue: str | None,
+    symbols: tuple[str, ...],
+    spec: FeatureSpec,
+    cache: Path,
+    progress: Progress = no_progress,
+) -> dict[str, Panel]:
+    """Panels of stored instruments, computed once per spec, data and feature code, then memory-mapped.
+
+    Raises
+    ------
+    UnknownInstrumentError, SettingError, ShortHistoryError
+        See :func:`features.inputs.find_inputs` and :func:`compute_panels`.
+    """
+    inputs = {s: find_inputs(root, venue, s, spec) for s in dict.fromkeys((*symbols, *Plan(spec).leaders))}
+    code = code_hash(*FEATURE_CODE)
+    leaders = [inputs[s].fingerprint for s in Plan(spec).leaders]
+    keys = {s: sha256_of([inputs[s].fingerprint, leaders, s, spec.hash, code]) for s in symbols}
+    folders = {s: cache / f"panel-{s}-{keys[s][:16]}" for s in symbols}
+    stale = tuple(
+        s for s in symbols if not is_sealed(folders[s])
+    )  # a damaged panel could lower a margin: it is made again
+    needed = {s: inputs[s] for s in dict.fromkeys((*stale, *Plan(spec).leaders))} if stale else {}
+    frames: dict[str, Frames] = {s: {kind(t): i.frames(t) for t in i.tables} for s, i in needed.items()}
+    for symbol, panel in (compute_panels(frames, stale, spec, progress) if stale else {}).items():
+        discard(folders[symbol])
+        save_panel(panel, folders[symbol])
+        seal(folders[symbol])
     progress(1, 1)
-    return _load(folder, series.symbol, spec)
+    return {s: load_panel(folders[s]) for s in symbols}
 
 
-ARRAYS = ("origin_ns", "values", "blind", "realised_variance", "log_return")
-
-
-def _save(panel: Panel, folder: Path) -> None:
-    arrays: dict[str, NDArray[Any]] = {"origin_ns": panel.origin_ns, "values": panel.values, "blind": panel.blind}  # noqa: PD011 - a Panel, no pandas
-    arrays |= {name: getattr(panel.targets, name) for name in ARRAYS[3:]}
+def save_panel(panel: Panel, folder: Path) -> None:
+    """Write a panel as plain arrays beside a JSON that says what they are; the folder appears whole."""
+    arrays: dict[str, NDArray[Any]] = {
+        "origin_ns": panel.origin_ns,
+        "values": panel.values,  # noqa: PD011 - a Panel, no pandas
+        "blind": panel.blind,
+        **panel.targets.arrays,
+    }
     with written_whole(folder) as scratch:
         scratch.mkdir()
         for name, array in arrays.items():
             np.save(scratch / f"{name}.npy", array, allow_pickle=False)
+        write_json(scratch / "panel.json", {"instrument": panel.instrument, "spec": asdict(panel.spec)})
 
 
-def _load(folder: Path, instrument: str, spec: FeatureSpec) -> Panel:
-    origin_ns, values, blind, variance, log_return = (
-        np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS
-    )
-    return Panel(instrument, spec, origin_ns, values, Targets(variance, log_return), blind)
+def load_panel(folder: Path) -> Panel:
+    """Open a panel's folder; its arrays are mapped, not read.
+
+    Raises
+    ------
+    FormatError
+        If it is none.
+    """
+    try:
+        told = json.loads((folder / "panel.json").read_text(encoding="utf-8"))
+        spec = FeatureSpec.from_json(told["spec"])
+        names = ("origin_ns", "values", "blind", *Targets.__dataclass_fields__)
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
+    except (OSError, ValueError, KeyError) as error:
+        raise FormatError(f"{folder}: is no panel ({error}); build it again") from error
+    origin_ns, values, blind = (arrays.pop(name) for name in names[:3])
+    return Panel(told["instrument"], spec, origin_ns, values, Targets(**arrays), blind)

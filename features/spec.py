@@ -1,10 +1,12 @@
 """What a model sees: names, look-backs, origins and horizons, frozen and hashed."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
 
-from features.clock import HOUR_S
-from features.errors import SettingError
+from features.clock import DAY_S, HOUR_S
+from features.errors import MissingFileError, SettingError
 from features.files import sha256_of
 
 # Multi-scale logs of variance and its parts, signed moves, activity, the clock.
@@ -23,29 +25,87 @@ DEFAULT_FEATURES = (
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpec:
-    """Features known at each full hour, and the horizons that are forecast from it.
+    """Features known at each origin, and the horizons that are forecast from it.
 
-    A feature is ``family_LOOKBACKh`` or a calendar family without a look-back:
-    see :mod:`features.catalogue`.
+    A feature is ``family_LOOKBACK``: see :mod:`features.catalogue`.
+
+    Parameters
+    ----------
+    bar_s : seconds of a row of the grid: of a bar, or of the books and flows of one instant.
+    every_s : seconds between origins.
+    horizons_s : seconds ahead.
+    features : names.
+    price : whose returns the features and targets are of: ``trade`` or ``mid`` of the book.
+    depth : levels a side that a book's features see.
+    silence_s : how long a book holds when nothing comes.
+    pause_s : how long without any event a session of events lasts; after it features begin anew.
     """
 
     bar_s: int = 900
     horizons_s: tuple[int, ...] = (3_600, 14_400, 28_800, 86_400)
     features: tuple[str, ...] = DEFAULT_FEATURES
+    every_s: int = HOUR_S
+    price: Literal["trade", "mid"] = "trade"
+    depth: int = 20
+    silence_s: int = 60
+    pause_s: int = HOUR_S
 
     def __post_init__(self) -> None:
-        """Refuse bars that do not divide the hour, and horizons that are not whole hours."""
-        if self.bar_s <= 0 or HOUR_S % self.bar_s:
-            raise SettingError(f"bars of {self.bar_s} s do not divide the hour; choose bars that do")
+        """Refuse grids that do not fit into each other."""
+        if self.bar_s <= 0 or DAY_S % self.bar_s:
+            raise SettingError(f"bars of {self.bar_s} s do not divide the day; choose bars that do")
+        if self.every_s <= 0 or self.every_s % self.bar_s:
+            raise SettingError(
+                f"bars of {self.bar_s} s do not divide the {self.every_s} s between origins; choose bars that do"
+            )
         for horizon_s in self.horizons_s:
-            if horizon_s <= 0 or horizon_s % HOUR_S:
-                raise SettingError(f"horizon {horizon_s} s is no positive number of hours; choose horizons that are")
+            if horizon_s <= 0 or horizon_s % self.every_s:
+                raise SettingError(
+                    f"horizon {horizon_s} s is no positive multiple of the {self.every_s} s between origins; "
+                    "choose horizons that are"
+                )
+        if not self.features or len(set(self.features)) < len(self.features):
+            raise SettingError("a feature spec needs features, each once")
+        if self.price not in ("trade", "mid"):
+            raise SettingError(f"price {self.price!r}; choose trade or mid")
+        if min(self.depth, self.silence_s, self.pause_s) < 1:
+            raise SettingError("depth, silence_s and pause_s are at least 1")
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "FeatureSpec":
-        """Read back from JSON, which has lists where a spec has tuples."""
-        lists = {name: tuple(value[name]) for name in ("horizons_s", "features")}
-        return cls(**value | lists)
+        """Read back from JSON or TOML, which have lists where a spec has tuples.
+
+        Raises
+        ------
+        SettingError
+            If a key is unknown or a value is of the wrong type.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(value) - known)
+        if unknown:
+            raise SettingError(f"feature spec: unknown key {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        chosen: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in value.items()}
+        for name, default in asdict(cls()).items():
+            _refuse_type(name, chosen.get(name, default), default)
+        return cls(**chosen)
+
+    @classmethod
+    def from_toml(cls, path: Path) -> "FeatureSpec":
+        """Read a TOML file; keys that are absent keep their defaults.
+
+        Raises
+        ------
+        MissingFileError, SettingError
+            If there is no such file; if it is no TOML or not a spec.
+        """
+        try:
+            return cls.from_json(tomllib.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise MissingFileError(f"{path}: no such feature spec; give the path of a TOML file") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingError(f"{path}: is no TOML ({error})") from error
+        except SettingError as error:
+            raise SettingError(f"{path}: {error}") from None
 
     @property
     def hash(self) -> str:
@@ -54,5 +114,18 @@ class FeatureSpec:
 
     @property
     def horizon_rows(self) -> tuple[int, ...]:
-        """Each horizon in rows: origins are full hours."""
-        return tuple(h // HOUR_S for h in self.horizons_s)
+        """Each horizon in origins."""
+        return tuple(h // self.every_s for h in self.horizons_s)
+
+    @property
+    def purge_s(self) -> int:
+        """Seconds until all outcomes of an origin are known: training ends this long before what it is tested on."""
+        return max(self.horizons_s)
+
+
+def _refuse_type(name: str, value: object, default: object) -> None:
+    good = type(value) is type(default)
+    if isinstance(value, tuple) and isinstance(default, tuple):
+        good = all(type(part) is type(default[0]) for part in value)
+    if not good:
+        raise SettingError(f"feature spec: {name} = {value!r}; write it like {default!r}")

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import ForecastError, SettingError
-from features.pipeline import Panel, horizon_index
+from features.panel import Panel, horizon_index
 
 FloatArray = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.clock import DAY_NS
-from features.pipeline import Panel
+from features.panel import Panel
 from models.base import Forecast, outward
 
 FloatArray = NDArray[np.float64]

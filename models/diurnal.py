@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.clock import HOUR_NS
-from features.pipeline import Panel
+from features.panel import Panel
 
 FloatArray = NDArray[np.float64]
 WEEK_HOURS = 168

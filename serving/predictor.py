@@ -11,7 +11,8 @@ from features.clock import NS_PER_S, floor_to, format_utc, parse_utc
 from features.errors import DataError, ForecastError, SettingError, StaleDataError, UnknownInstrumentError
 from features.files import code_hash
 from features.grid import traded
-from features.pipeline import FEATURE_CODE, Panel, compute_panel
+from features.panel import Panel
+from features.pipeline import FEATURE_CODE, compute_panel
 from features.store import Series, Store
 from models import artefact
 from models.base import LEVELS, Forecast

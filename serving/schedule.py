@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from features.clock import DAY_NS, month_starts
 from features.errors import ShortHistoryError
-from features.pipeline import Panel
+from features.panel import Panel
 from models.base import Forecast
 from serving.margin.policy import MarginPolicy
 from serving.margin.requirement import Rates

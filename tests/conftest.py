@@ -7,7 +7,8 @@ import pytest
 from hypothesis import settings
 
 from features.clock import parse_utc
-from features.pipeline import Panel, compute_panel
+from features.panel import Panel
+from features.pipeline import compute_panel
 from features.sources import sample
 from features.spec import FeatureSpec
 from features.store import Store

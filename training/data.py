@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
 
 from features.errors import ShortHistoryError
-from features.pipeline import Panel
+from features.panel import Panel
 from models.neural.forecaster import padded_windows
 
 

@@ -16,7 +16,9 @@ from scipy.stats import genpareto
 
 from features.clock import format_utc
 from features.files import code_hash
-from features.pipeline import FEATURE_CODE, Panel, Progress, no_progress
+from features.panel import Panel
+from features.pipeline import FEATURE_CODE, Progress, no_progress
+from features.scaling import Scaling
 from models import artefact
 from models.classical.log_har import LogHar
 from models.neural.forecaster import NeuralForecaster
@@ -75,12 +77,10 @@ def train(
 
 
 def measure_features(net: ResidualNet, values: NDArray[np.float32]) -> None:
-    """Set the network's centre and scale of each feature: median and interquartile range, train-only."""
-    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
-    spread = (high - low) / 1.349  # the standard deviation, were it normal
-    spread = np.where(spread > 1e-6, spread, np.maximum(values.std(axis=0), 1e-6))
-    net.centre.copy_(torch.from_numpy(middle.astype(np.float32)))
-    net.scale.copy_(torch.from_numpy(spread.astype(np.float32)))
+    """Set the network's centre and scale of each feature: train-only."""
+    scaling = Scaling.fit(values)
+    net.centre.copy_(torch.from_numpy(scaling.centre.astype(np.float32)))
+    net.scale.copy_(torch.from_numpy(scaling.spread.astype(np.float32)))
 
 
 def measure_shape(net: ResidualNet, z: NDArray[np.float64]) -> None:

@@ -8,7 +8,7 @@ from scipy.signal import lfilter
 
 from features.clock import HOUR_S
 from features.errors import ShortHistoryError
-from features.pipeline import Panel
+from features.panel import Panel
 from models.base import Forecast
 from models.classical import law
 from models.diurnal import Diurnal

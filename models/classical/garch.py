@@ -7,10 +7,10 @@ from arch.univariate import GARCH, ConstantMean, Normal, StudentsT, ZeroMean
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from features.catalogue import VARIANCE_FLOOR
 from features.clock import HOUR_NS, HOUR_S
 from features.errors import ShortHistoryError
-from features.pipeline import Panel
+from features.families.variance import VARIANCE_FLOOR
+from features.panel import Panel
 from models.base import LEVELS, Forecast
 from models.classical import law
 from models.diurnal import Diurnal

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from features.pipeline import Panel
+from features.panel import Panel
 from models.base import LEVELS, Forecast
 from models.tails import normal_quantiles, normal_shortfall
 

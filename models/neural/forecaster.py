@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from features.errors import SettingError
-from features.pipeline import Panel
+from features.panel import Panel
 from features.spec import FeatureSpec
 from features.windows import windows
 from models.base import LEVELS, Forecast

@@ -1,5 +1,6 @@
 """Walk-forward: refitted on the past of each fold, whole, and readable again."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from backtests.scoreboard import reliability, score_all
 from backtests.walkforward import read_forecasts, walk_forward, write_forecasts
 from features.clock import HOUR_NS, format_utc, parse_utc
 from features.errors import ShortHistoryError
-from features.pipeline import Panel
+from features.panel import Panel
 from models import FORECASTERS
 from models.base import LEVELS, Forecast
 from models.calibration import Calibration
@@ -80,7 +81,12 @@ def test_scores_of_a_perfect_and_of_a_doubled_forecast(panel: Panel) -> None:
     realised = variance * np.stack([rng.chisquare(k, n) / k for k in bars_in], axis=1)
     returns = rng.standard_normal((n, 4)) * np.sqrt(variance)
     drawn = Panel(
-        panel.instrument, panel.spec, panel.origin_ns, panel.values, type(panel.targets)(realised, returns), panel.blind
+        panel.instrument,
+        panel.spec,
+        panel.origin_ns,
+        panel.values,
+        replace(panel.targets, realised_variance=realised, log_return=returns),
+        panel.blind,
     )
     models = {"truth": law.normal(drawn, variance), "doubled": law.normal(drawn, 2 * variance)}
     scores = {(s.model, s.horizon_s): s for s in score_all(models, drawn, "truth")}

@@ -50,6 +50,7 @@ def book_rows(draw: st.DrawFn) -> list[dict[str, Any]]:
             flags = 0 if kind != "snapshot" else SNAPSHOT | (RESET if i == 0 else 0)
             told = prev_seq if number >= 0 else -1
             cells = (ts_ns, number, told, flags, side, price, size)
+            ts_ns += draw(st.sampled_from([0] * 9 + [5])) if number >= 0 else 0
             rows.append(dict(zip(NAMES, cells, strict=True)))
         seq = max(seq, number)
     return rows
@@ -70,6 +71,11 @@ def twin_books(rows: list[dict[str, Any]], at_ns: list[int], every: int, *, cold
                 found.append((book.clock_ns, *book.levels(DEPTH)))
             messages += 1
             book.open_message(row["ts_ns"], row["seq"], row["prev_seq"], row["flags"])
+        else:
+            while due and due[0] < row["ts_ns"]:
+                held = book.known_at(due[0], False, SILENCE_NS)
+                found.append((due.pop(0), *(book.levels(DEPTH) if held else ([], []))))
+            book.clock_ns = max(book.clock_ns, row["ts_ns"])
         book.change(row["side"], row["price"], row["size"])
     found += [(t, *(book.levels(DEPTH) if t <= book.clock_ns else ([], []))) for t in due]
     if every and messages and messages % every == 0:

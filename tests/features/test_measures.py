@@ -1,81 +1,117 @@
-"""Measures on closed forms, on paths of known variance, and under their laws."""
+"""What every measure of the table keeps: scale, gaps, batches, short windows, a price that stands still."""
+
+import inspect
+import re
 
 import numpy as np
 import pytest
 
-from features.measures import MEASURES
-from features.measures.range import parkinson
-from features.measures.variance import (
-    bipower_variation,
-    downside_semivariance,
-    realised_quarticity,
-    realised_variance,
-    upside_semivariance,
-)
+from features.measures import MEASURES, Measure
+from features.measures.window import FloatArray
 
-VARIANCE = 4e-4
-RETURNS = np.random.default_rng(7).normal(0.0, np.sqrt(VARIANCE / 20_000), (50, 20_000))
+SHAPE = (2, 3, 50)
+NAMES = sorted(MEASURES)
 
 
-def test_closed_forms() -> None:
-    r = np.array([0.03, -0.01, 0.02, -0.04])
-    assert realised_variance(r) == pytest.approx(30e-4)
-    assert bipower_variation(r) == pytest.approx(np.pi / 2 * 13e-4)
-    assert downside_semivariance(r) == pytest.approx(17e-4)
-    assert upside_semivariance(r) == pytest.approx(13e-4)
-    assert realised_quarticity(r) == pytest.approx(4 / 3 * 354e-8)
-    assert parkinson(np.array([0.03, 0.01])) == pytest.approx(10e-4 / (4 * np.log(2)))
+def inputs_of(measure: Measure, scale: float = 1.0) -> list[FloatArray]:
+    """Random returns, two aligned series of them, or bars of 8 points; all log prices start at 0."""
+    moves = np.random.default_rng(11).normal(0.0, 0.01 * scale, (2, *SHAPE))
+    if measure.inputs == "returns":
+        return [moves[0]]
+    if measure.inputs == "pair":
+        return [moves[0], 0.3 * moves[0] + moves[1]]
+    path = np.random.default_rng(12).normal(0.0, 0.01 * scale, (*SHAPE, 8)).reshape(2, 3, -1).cumsum(axis=-1)
+    points = path.reshape(*SHAPE, 8)
+    return [points[..., 0], points.max(axis=-1), points.min(axis=-1), points[..., -1]]
 
 
-@pytest.mark.parametrize("measure", [realised_variance, bipower_variation])
-def test_integrated_variance_of_a_brownian_path(measure) -> None:  # type: ignore[no-untyped-def]
-    found = measure(RETURNS)
-    # Asymptotic variance: 2 / n for RV, (pi^2/4 + pi - 3) / n for BV, relative to the squared variance.
-    spread = np.sqrt({realised_variance: 2.0, bipower_variation: 2.609}[measure] / 20_000 / 50)
-    assert found.mean() == pytest.approx(VARIANCE, rel=4 * spread)
-
-
-def test_quarticity_of_a_brownian_path() -> None:
-    assert realised_quarticity(RETURNS).mean() == pytest.approx(VARIANCE**2, rel=0.02)
-
-
-def test_semivariances_share_a_symmetric_path_and_add_up() -> None:
-    down, up = downside_semivariance(RETURNS), upside_semivariance(RETURNS)
-    np.testing.assert_allclose(down + up, realised_variance(RETURNS))
-    assert down.mean() == pytest.approx(VARIANCE / 2, rel=0.01)
-
-
-def test_bipower_ignores_one_jump_that_realised_variance_sees() -> None:
-    jumped = RETURNS[0].copy()
-    jumped[10_000] += 0.05
-    neighbours = np.abs(RETURNS[0, [9_999, 10_001]]).sum()
-    added = bipower_variation(jumped) - bipower_variation(RETURNS[0])
-    assert added == pytest.approx(np.pi / 2 * 0.05 * neighbours, rel=0.01)  # of the order of 1 % of the jump
-    assert realised_variance(jumped) == pytest.approx(realised_variance(RETURNS[0]) + 25e-4, rel=0.02)
-
-
-def test_parkinson_of_a_densely_watched_path() -> None:
-    steps = np.random.default_rng(3).normal(0.0, np.sqrt(1e-4 / 4_000), (2_000, 4_000))
-    path = np.cumsum(steps, axis=1)
-    ranges = np.maximum(path.max(axis=1), 0) - np.minimum(path.min(axis=1), 0)
-    # Watching 4,000 times misses some of the range: Rogers & Satchell's correction is of this order.
-    assert parkinson(ranges) / 2_000 == pytest.approx(1e-4, rel=0.06)
-
-
-@pytest.mark.parametrize("name", sorted(MEASURES))
-def test_every_measure_scales_propagates_nan_and_works_row_by_row(name: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_scaling_law(name: str) -> None:
     measure = MEASURES[name]
-    data = np.abs(RETURNS[:3, :50]) if name == "parkinson" else RETURNS[:3, :50]
-    power = 4 if name == "realised_quarticity" else 2
-    np.testing.assert_allclose(measure(3 * data), 3.0**power * measure(data))
-    np.testing.assert_allclose(measure(data), [measure(row) for row in data])
-    holed = data.copy()
-    holed[1, 20] = np.nan
-    assert np.isnan(measure(holed)).tolist() == [False, True, False]
-    assert (measure(data) >= 0).all()
+    plain, scaled = measure.compute(*inputs_of(measure)), measure.compute(*inputs_of(measure, 3.0))
+    assert plain.shape == SHAPE[:-1]
+    np.testing.assert_allclose(scaled, 3.0**measure.power * plain, rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", sorted(MEASURES))
-def test_every_measure_refuses_an_empty_window(name: str) -> None:
-    with pytest.raises(ValueError, match="at least"):
-        MEASURES[name](np.empty((2, 0)))
+@pytest.mark.parametrize("name", NAMES)
+def test_nan_propagates_to_its_own_window_only(name: str) -> None:
+    measure = MEASURES[name]
+    clean = measure.compute(*inputs_of(measure))
+    for position in (1, 20, 48):
+        holed = [series.copy() for series in inputs_of(measure)]
+        for series in holed:
+            series[1, 2, position] = np.nan
+        found = measure.compute(*holed)
+        assert np.isnan(found).sum() == 1
+        assert np.isnan(found[1, 2])
+        np.testing.assert_allclose(found[0], clean[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if MEASURES[name].inputs == "pair"])
+def test_nan_in_one_of_two_series_is_enough(name: str) -> None:
+    first, second = inputs_of(MEASURES[name])
+    first[0, 0, 0] = second[1, 1, 49] = np.nan
+    assert np.argwhere(np.isnan(MEASURES[name].compute(first, second))).tolist() == [[0, 0], [1, 1]]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_batch_is_row_by_row(name: str) -> None:
+    measure = MEASURES[name]
+    series = inputs_of(measure)
+    one_by_one = [[measure.compute(*(s[i, j] for s in series)) for j in range(3)] for i in range(2)]
+    assert np.ndim(one_by_one[0][0]) == 0
+    np.testing.assert_allclose(measure.compute(*series), one_by_one, rtol=1e-12)
+
+
+def refusal(measure: Measure, n: int) -> str:
+    """What a measure says to windows of ``n`` entries; empty if it answers with numbers."""
+    try:
+        found = measure.compute(*(series[..., :n] for series in inputs_of(measure)))
+    except ValueError as error:
+        return str(error)
+    return "" if np.isfinite(found).all() else "not a number"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_too_short_a_window_is_refused_with_its_size(name: str) -> None:
+    messages = [refusal(MEASURES[name], n) for n in range(30)]
+    fewest = messages.index("")
+    assert 1 <= fewest < 10
+    assert not any(messages[fewest:])
+    for n, message in enumerate(messages[:fewest]):
+        assert re.search(rf"needs at least \d+ (returns|bars), got {n}; use a longer window", message)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_constant_price_is_zero_variance_and_no_number(name: str) -> None:
+    measure = MEASURES[name]
+    still = measure.compute(*(np.full(SHAPE, 0.0 if measure.inputs != "ohlc" else 9.2) for _ in inputs_of(measure)))
+    np.testing.assert_array_equal(still, np.full(SHAPE[:-1], np.nan if measure.power == 0 else 0.0))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if MEASURES[name].inputs == "ohlc"])
+def test_bars_at_another_price_level_are_as_variable(name: str) -> None:
+    measure = MEASURES[name]
+    series = inputs_of(measure)
+    np.testing.assert_allclose(measure.compute(*(s + 10 for s in series)), measure.compute(*series), rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if MEASURES[name].inputs != "returns"])
+def test_series_of_two_lengths_are_refused(name: str) -> None:
+    *others, last = inputs_of(MEASURES[name])
+    with pytest.raises(ValueError, match="one shape"):
+        MEASURES[name].compute(*others, last[..., 1:])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_entry_describes_itself(name: str) -> None:
+    measure = MEASURES[name]
+    assert measure.compute.__name__ == name
+    required = [
+        p for p in inspect.signature(measure.compute).parameters.values() if p.default is inspect.Parameter.empty
+    ]
+    assert len(required) == {"returns": 1, "pair": 2, "ohlc": 4}[measure.inputs]
+    assert "=" in measure.formula or measure.formula.startswith("(")
+    assert "\n" not in measure.formula
+    assert ("squared" in measure.unit) == (measure.power == 4)
+    assert ("varian" in measure.unit) == (measure.power > 0)

@@ -8,9 +8,10 @@ import pytest
 
 from features.clock import HOUR_NS, NS_PER_S, format_utc, month_starts, parse_utc
 from features.errors import SettingError, ShortHistoryError, UnknownHorizonError
-from features.grid import to_grid
+from features.grid import of_bars
 from features.measures.variance import realised_variance
-from features.pipeline import Panel, build_panel, compute_panel
+from features.panel import Panel
+from features.pipeline import build_panel, compute_panel
 from features.sources import sample
 from features.spec import FeatureSpec
 from features.store import Store
@@ -20,11 +21,11 @@ BAR_NS = 900 * NS_PER_S
 
 
 def test_an_absent_bar_carries_the_price_and_the_next_the_whole_move(bars: pd.DataFrame) -> None:
-    whole = to_grid(bars.head(10), 900)
-    holed = to_grid(bars.head(10).drop(index=[4, 5]), 900)
+    whole = of_bars(bars.head(10), 900)
+    holed = of_bars(bars.head(10).drop(index=[4, 5]), 900)
     assert holed.log_return[4] == holed.log_return[5] == 0
     assert holed.log_return[6] == pytest.approx(whole.log_return[4:7].sum())
-    assert holed.volume[4] == 0
+    assert holed.missing.nonzero()[0].tolist() == [4, 5]
     assert holed.log_high[5] == holed.log_close[5] == whole.log_close[3]
     assert not holed.in_gap.any()  # half an hour is carried, no gap
 
@@ -32,7 +33,7 @@ def test_an_absent_bar_carries_the_price_and_the_next_the_whole_move(bars: pd.Da
 def test_more_than_half_an_hour_without_trades_is_a_gap(bars: pd.DataFrame) -> None:
     frame = bars.head(12).copy()
     frame.loc[4:6, "volume"] = 0.0  # a bar without trades counts as absent
-    assert to_grid(frame, 900).in_gap.nonzero()[0].tolist() == [4, 5, 6]
+    assert of_bars(frame, 900).in_gap.nonzero()[0].tolist() == [4, 5, 6]
 
 
 def test_features_equal_a_slow_loop(panel: Panel, bars: pd.DataFrame) -> None:
@@ -133,7 +134,7 @@ def test_unknown_columns_and_horizons_are_refused(panel: Panel) -> None:
         panel.horizon_index(7_200)
     with pytest.raises(SettingError, match="choose horizons"):
         FeatureSpec(horizons_s=(5_000,))
-    with pytest.raises(SettingError, match="do not divide the hour"):
+    with pytest.raises(SettingError, match="do not divide the 3600 s"):
         FeatureSpec(bar_s=7_200)
 
 

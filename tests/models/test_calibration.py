@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from features.clock import HOUR_NS, parse_utc
-from features.pipeline import Panel
+from features.panel import Panel
 from models import FORECASTERS
 from models.base import LEVELS
 from models.calibration import Calibration, calibrate, historical_shift, online_bias

@@ -8,7 +8,8 @@ from arch.data import sp500
 
 from features.clock import parse_utc
 from features.errors import SettingError, ShortHistoryError
-from features.pipeline import Panel, compute_panel
+from features.panel import Panel
+from features.pipeline import compute_panel
 from features.spec import FeatureSpec
 from models.base import LEVELS, Forecast
 from models.classical.ewma import Ewma, average

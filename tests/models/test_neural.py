@@ -10,7 +10,8 @@ import torch
 from scipy import integrate, stats
 
 from features.errors import FormatError, MissingFileError, SettingError
-from features.pipeline import Panel, compute_panel
+from features.panel import Panel
+from features.pipeline import compute_panel
 from features.spec import FeatureSpec
 from models import artefact
 from models.base import LEVELS

@@ -23,7 +23,7 @@ from features.errors import (
     StaleDataError,
     UnknownInstrumentError,
 )
-from features.pipeline import Panel
+from features.panel import Panel
 from features.sources import sample
 from features.store import Series, Store
 from models.calibration import Calibration, calibrate

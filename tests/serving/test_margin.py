@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from features.clock import parse_utc
 from features.errors import ForecastError, SettingError, ShortHistoryError, UnknownHorizonError
-from features.pipeline import Panel
+from features.panel import Panel
 from models import FORECASTERS
 from models.base import Forecast
 from models.calibration import Calibration, calibrate

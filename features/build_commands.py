@@ -1,0 +1,76 @@
+"""``margincast features``: build panels, list what there is to choose from; thin."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+app = typer.Typer(no_args_is_help=True, help="Features: stored tables and a spec in, panels out.")
+console = Console()
+STORE = Path("data")
+
+
+@app.command(
+    epilog="Examples:  [bold]margincast features build --spec five_minutes --symbol ETHUSDT --symbol SOLUSDT[/]   |   "
+    "[bold]margincast features build --spec mine.toml --symbol BTCUSD --venue bitstamp --out panels[/]"
+)
+def build(
+    symbol: Annotated[list[str], typer.Option(help="Instrument; may be given several times.")],
+    spec: Annotated[str, typer.Option(help="TOML file of a feature spec, or the name of a packaged one.")],
+    venue: Annotated[str | None, typer.Option(help="Venue, where several have the symbol.", show_default="any")] = None,
+    store: Annotated[Path, typer.Option(help="Root folder of the store.", envvar="MARGINCAST_STORE")] = STORE,
+    out: Annotated[Path, typer.Option(help="Folder for the panels.")] = Path("panels"),
+) -> None:
+    """Compute features and outcomes of stored instruments; what is there already is not computed again."""
+    import numpy as np
+
+    from features.clock import format_utc
+    from features.pipeline import build_panels
+    from features.specs import find_spec
+
+    chosen = find_spec(spec)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("compute features", total=None)
+        panels = build_panels(
+            store, venue, tuple(dict.fromkeys(symbol)), chosen, out,
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )  # fmt: skip
+    table = _table(("instrument", "origins", "features", "first", "last", "known %", "blind %"), right_from=1)
+    for name, panel in panels.items():
+        first, last = (format_utc(int(panel.origin_ns[i]))[:16] for i in (0, -1))
+        shares = (f"{100 * np.mean(flags):.2f}" for flags in (panel.known, panel.blind))
+        table.add_row(name, f"{len(panel):,}", str(len(chosen.features)), first, last, *shares)
+    console.print(table)
+    console.print(f"spec {chosen.hash[:12]}, purge {chosen.purge_s} s, panels in {out}", highlight=False)
+
+
+@app.command(name="list", epilog="Example:  [bold]margincast features list[/]")
+def list_() -> None:
+    """List the families of features: name, formula, unit, cost."""
+    from features.reference import entries
+
+    for title, rows in entries().items():
+        table = _table(("name", "formula", "unit", "cost"), right_from=9, title=title)
+        for row in rows:
+            table.add_row(f"[bold]{row[0]}[/]", *map(escape, row[1:]))
+        console.print(table)
+
+
+def _table(headings: tuple[str, ...], right_from: int, title: str = "") -> Table:
+    table = Table(
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for i, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if i >= right_from else "left", overflow="fold")
+    return table

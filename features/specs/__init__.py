@@ -1,0 +1,39 @@
+"""Feature specs that come with the package, as TOML beside this file."""
+
+from pathlib import Path
+
+from features.errors import MissingFileError
+from features.spec import FeatureSpec
+
+FOLDER = Path(__file__).parent
+
+
+def names() -> tuple[str, ...]:
+    """Names of the packaged specs.
+
+    Examples
+    --------
+    >>> names()
+    ('book', 'five_minutes')
+    """
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+
+
+def find_spec(name: str) -> FeatureSpec:
+    """A packaged spec by its name, or any other by the path of its TOML file.
+
+    Raises
+    ------
+    MissingFileError, SettingError
+        If there is neither; if the file is no spec.
+
+    Examples
+    --------
+    >>> find_spec("book").horizons_s
+    (60, 300)
+    """
+    if name in names():
+        return FeatureSpec.from_toml(FOLDER / f"{name}.toml")
+    if not Path(name).is_file():
+        raise MissingFileError(f"{name}: no such feature spec; give a TOML file, or one of {', '.join(names())}")
+    return FeatureSpec.from_toml(Path(name))
