@@ -63,14 +63,15 @@ class Engine:
         warm = max(self._start_slot + self.plan.history_rows - 1 - slot, 0)
         rows = np.arange(warm + -(slot + warm + 1) % every, n, every)
         origin_ns = (slot + 1 + rows) * (self.plan.spec.bar_s * NS_PER_S)
-        sums = self._rolled(whole, n, slot)[:, rows]
-        values = np.empty((len(rows), len(self.plan.features)))
+        sums = self._rolled(whole, n, slot)
+        sums = sums if len(rows) == n else sums[:, rows]
+        columns = np.empty((len(self.plan.features), len(rows)))
         with np.errstate(divide="ignore", invalid="ignore"):
             for j, feature in enumerate(self.plan.features):
-                values[:, j] = self._column(feature, self.plan.columns[j], sums, whole, rows, origin_ns)
+                columns[j] = self._column(feature, self.plan.columns[j], sums, whole, rows, origin_ns)
         self._past = {name: x[len(x) - self.plan.memory[name] :].copy() for name, x in whole.items()}
         self._next_slot = slot + n
-        return origin_ns, values
+        return origin_ns, columns.T
 
     def _rolled(self, whole: Channels, n: int, slot: int) -> Floats:
         terms = np.empty((len(self.plan.terms), n))

@@ -24,7 +24,7 @@ GROUPS = {
     "funding": ("funding",),
     "open_interest": ("open_interest",),
 }
-CHUNK_ROWS = 16_384  # rows that are made at once: what is computed of them stays in the cache
+CHUNK_ROWS = 4_096  # rows that are made at once: what is computed of them stays in the cache
 NEVER_PAUSE = 1 << 60
 
 
@@ -130,7 +130,20 @@ class Feed:
             return
         counted_ns = front.books.take(frame) if isinstance(front, BookFront) else front.take(frame)
         if group not in RATE_CHANNELS:
-            slots = distinct(counted_ns // (self.spec.bar_s * NS_PER_S))
+            self._note(counted_ns)
+
+    def take_books(self, ts_ns: Ints, books: Floats) -> None:
+        """Take recorded books in as arrays; see :meth:`features.online.Online.add_books`."""
+        front = self._fronts.get("book")
+        if isinstance(front, BookFront) and isinstance(front.books, RecordedBooks) and len(ts_ns):
+            self._note(front.books.take_books(ts_ns, books))
+
+    def _note(self, counted_ns: Ints) -> None:
+        """Note in which rows something happened."""
+        slots = distinct(counted_ns // (self.spec.bar_s * NS_PER_S))
+        if not len(self._active) or slots[0] >= self._active[-1]:
+            self._active = distinct(np.concatenate([self._active, slots]))
+        else:
             self._active = distinct(np.sort(np.concatenate([self._active, slots]), kind="stable"))
 
     def close(self, stop: int) -> Iterator[tuple[int, Channels]]:

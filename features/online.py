@@ -15,14 +15,15 @@ import numpy as np
 import polars as pl
 
 from features.clock import NS_PER_S
-from features.engine import State
+from features.engine import Ints, State
 from features.errors import FormatError, SettingError
 from features.files import code_hash, written_whole
-from features.fronts.admission import admitted
+from features.fronts.admission import admitted, refuse_wild
 from features.fronts.tally import Tally
 from features.market import Market, Rows
 from features.pipeline import FEATURE_CODE
 from features.spec import FeatureSpec
+from features.terms import Floats
 
 ABOUT = "about.json"
 LONGEST_DELAY_S = 86_400
@@ -79,6 +80,29 @@ class Online:
             known = ", ".join(f"{s}: {' '.join(k)}" for s, k in self.kinds.items())
             raise SettingError(f"{kind} of {symbol} was not announced; known are {known}")
         self._market.take(symbol, kind, admitted(kind, frame))
+        return self._due(max(feed.clock_ns for feed in self._market.feeds.values()))
+
+    def add_books(self, symbol: str, ts_ns: Ints, books: Floats) -> list[Rows]:
+        """Take whole books in as arrays, the fast way for ``book_snapshots_K``; answers the rows that are due.
+
+        Parameters
+        ----------
+        ts_ns : array of shape (n,).
+        books : array of shape (n, 4 * depth)
+            Price and size of each level, bids first, best first; NaN where there is none.
+
+        Raises
+        ------
+        SettingError, TimeOrderError
+            If recorded books of the instrument were not announced or the shape is not theirs; see :meth:`add`.
+        """
+        if not any(kind.startswith("book_snapshots") for kind in self.kinds.get(symbol, ())):
+            raise SettingError(f"recorded books of {symbol} were not announced")
+        if ts_ns.dtype != np.int64 or books.shape != (len(ts_ns), 4 * self.spec.depth):
+            wanted = f"int64 times and books of shape ({len(ts_ns)}, {4 * self.spec.depth})"
+            raise SettingError(f"books of {symbol}: give {wanted}, not {ts_ns.dtype} and {books.shape}")
+        refuse_wild(f"books of {symbol}", ts_ns)
+        self._market.feeds[symbol].take_books(ts_ns, books)
         return self._due(max(feed.clock_ns for feed in self._market.feeds.values()))
 
     def advance(self, now_ns: int) -> list[Rows]:

@@ -59,9 +59,13 @@ YANG_ZHANG_TERMS = (
 
 
 def log_rate(look: Look, variance: Floats) -> Floats:
-    """Log of a variance over the look-back, per hour; NaN where a measure that subtracts noise came out negative."""
-    rate: Floats = np.log(np.where(variance < 0, np.nan, np.maximum(variance / look.hours, VARIANCE_FLOOR)))
-    return rate
+    """Log of a variance over the look-back, per hour."""
+    return np.log(np.maximum(variance * (1 / look.hours), VARIANCE_FLOOR))
+
+
+def log_rate_if_any(look: Look, variance: Floats) -> Floats:
+    """Log of a measure that subtracts what it takes for noise, per hour; NaN where that came out negative."""
+    return log_rate(look, np.where(variance < 0, np.nan, variance))
 
 
 def _scaled(scale: float, span: int = 1) -> Callable[..., Floats]:
@@ -80,7 +84,7 @@ def _bipower(look: Look, total: Floats) -> Floats:
 def _two_scale(look: Look, slow: Floats, fast: Floats) -> Floats:
     n, k = look.rows, SLOW_ROWS
     mean_rows = (n - k + 1) / k
-    return log_rate(look, n / ((k - 1) * mean_rows) * (slow / k - mean_rows / n * fast))
+    return log_rate_if_any(look, n / ((k - 1) * mean_rows) * (slow / k - mean_rows / n * fast))
 
 
 def kernel_variance(_look: Look, square: Floats, *lagged: Floats) -> Floats:
@@ -137,7 +141,8 @@ def _move(look: Look, total: Floats, square: Floats) -> Floats:
 
 
 def _skewness(look: Look, cube: Floats, square: Floats) -> Floats:
-    return np.sqrt(look.rows) * cube / np.power(positive(square), 1.5)
+    skewness: Floats = np.sqrt(look.rows) * cube / np.power(positive(square), 1.5)
+    return skewness
 
 
 def _kurtosis(look: Look, fourth: Floats, square: Floats) -> Floats:
@@ -169,7 +174,7 @@ VARIANCE_FAMILIES: dict[str, Family] = {
     ),
     "log_range": Family("ln(Σ (H−L)² / (4 ln 2) / h)", _RATE, (Sum(RANGE_SQUARE),), _scaled(1 / (4 * np.log(2)))),
     "log_garman_klass": Family(
-        "ln(Σ ½(H−L)² − (2 ln 2 − 1)(C−O)² / h)", _RATE, (Sum(GARMAN_KLASS),), _scaled(1.0)
+        "ln(Σ ½(H−L)² − (2 ln 2 − 1)(C−O)² / h)", _RATE, (Sum(GARMAN_KLASS),), log_rate_if_any
     ),
     "log_rogers_satchell": Family(
         "ln(Σ (H−O)(H−C) + (L−O)(L−C) / h)", _RATE, (Sum(ROGERS_SATCHELL),), _scaled(1.0)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from features.clock import format_utc
 from features.errors import PriceError, SchemaError, TimeOrderError
@@ -33,12 +34,16 @@ def admitted(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
     for name in frame.columns:
         if frame[name].null_count():
             raise SchemaError(f"{kind}: column {name} has nulls; give every row a value")
-    ts_ns = frame["ts_ns"].to_numpy()
-    wild = np.flatnonzero((ts_ns < FIRST_NS) | (ts_ns > LAST_NS))
-    if len(wild):
-        raise TimeOrderError(f"{kind}: row {wild[0]} has ts_ns {ts_ns[wild[0]]}; give nanoseconds since 1970 UTC")
+    refuse_wild(kind, frame["ts_ns"].to_numpy())
     _refuse_prices(kind, frame)
     return frame
+
+
+def refuse_wild(what: str, ts_ns: NDArray[np.int64]) -> None:
+    """Refuse times that are not between 1990 and 2200."""
+    wild = np.flatnonzero((ts_ns < FIRST_NS) | (ts_ns > LAST_NS))
+    if len(wild):
+        raise TimeOrderError(f"{what}: row {wild[0]} has ts_ns {ts_ns[wild[0]]}; give nanoseconds since 1970 UTC")
 
 
 def _refuse_prices(kind: str, frame: pl.DataFrame) -> None:

@@ -140,13 +140,16 @@ class RecordedBooks:
 
     def take(self, frame: pl.DataFrame) -> Ints:
         """Take books in."""
-        ts_ns = frame["ts_ns"].to_numpy()
+        return self.take_books(frame["ts_ns"].to_numpy(), as_matrix(frame, self.depth))
+
+    def take_books(self, ts_ns: Ints, books: Floats) -> Ints:
+        """Take books in as arrays of shape (n,) and (n, 4 * depth)."""
         clock_ns = running(ts_ns, self.clock_ns)
         newest = ts_ns == clock_ns
-        self.tally.events += len(frame)
+        self.tally.events += len(ts_ns)
         self.tally.reordered += int((~newest).sum())
         self.tally.late += int((clock_ns < self._next_ns).sum())
-        self._pending.put(clock_ns[newest], as_matrix(frame, self.depth)[newest])
+        self._pending.put(clock_ns[newest], books[newest])
         self.clock_ns = int(max(clock_ns, default=self.clock_ns))
         return clock_ns
 
