@@ -50,12 +50,20 @@ def build(
     console.print(f"spec {chosen.hash[:12]}, purge {chosen.purge_s} s, panels in {out}", highlight=False)
 
 
-@app.command(name="list", epilog="Example:  [bold]margincast features list[/]")
-def list_() -> None:
+@app.command(
+    name="list",
+    epilog="Examples:  [bold]margincast features list[/]   |   [bold]margincast features list --markdown[/]",
+)
+def list_(
+    markdown: Annotated[bool, typer.Option("--markdown", help="The reference of docs/features.md instead.")] = False,
+) -> None:
     """List the families of features: name, formula, unit, cost."""
-    from features.reference import entries
+    from features import reference
 
-    for title, rows in entries().items():
+    if markdown:
+        typer.echo(reference.markdown(), nl=False)
+        return
+    for title, rows in reference.entries().items():
         table = _table(("name", "formula", "unit", "cost"), right_from=9, title=title)
         for row in rows:
             table.add_row(f"[bold]{row[0]}[/]", *map(escape, row[1:]))

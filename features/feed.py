@@ -88,7 +88,7 @@ class Feed:
         groups: dict[str, str] = {}
         for kind in self.kinds:
             group = group_of(kind)
-            if group in groups:
+            if group and group in groups:
                 raise SettingError(f"{groups[group]} and {kind} tell the same; give one of them")
             if group == "bars" and kind != f"bars_{self.spec.bar_s}s":
                 raise SettingError(f"{kind} do not fit rows of {self.spec.bar_s} s; give bars_{self.spec.bar_s}s")
@@ -141,6 +141,8 @@ class Feed:
     def _note(self, counted_ns: Ints) -> None:
         """Note in which rows something happened."""
         slots = distinct(counted_ns // (self.spec.bar_s * NS_PER_S))
+        if not len(slots):
+            return
         if not len(self._active) or slots[0] >= self._active[-1]:
             self._active = distinct(np.concatenate([self._active, slots]))
         else:

@@ -18,7 +18,7 @@ from features.clock import NS_PER_S
 from features.engine import Ints, State
 from features.errors import FormatError, SettingError
 from features.files import code_hash, written_whole
-from features.fronts.admission import admitted, refuse_wild
+from features.fronts.admission import admitted, refuse_books
 from features.fronts.tally import Tally
 from features.market import Market, Rows
 from features.pipeline import FEATURE_CODE
@@ -73,7 +73,7 @@ class Online:
         ------
         SettingError
             If the instrument or the table was not announced.
-        SchemaError, TimeOrderError, PriceError
+        SchemaError, TimeOrderError, RowError
             If a row is not what the table wants (:mod:`features.fronts.admission`); nothing of the frame is taken then.
         """
         if kind not in self.kinds.get(symbol, ()):
@@ -93,15 +93,15 @@ class Online:
 
         Raises
         ------
-        SettingError, TimeOrderError
-            If recorded books of the instrument were not announced or the shape is not theirs; see :meth:`add`.
+        SettingError, TimeOrderError, PriceError
+            If recorded books of the instrument were not announced, the shape is not theirs, or a number is no book's.
         """
         if not any(kind.startswith("book_snapshots") for kind in self.kinds.get(symbol, ())):
             raise SettingError(f"recorded books of {symbol} were not announced")
         if ts_ns.dtype != np.int64 or books.shape != (len(ts_ns), 4 * self.spec.depth):
             wanted = f"int64 times and books of shape ({len(ts_ns)}, {4 * self.spec.depth})"
             raise SettingError(f"books of {symbol}: give {wanted}, not {ts_ns.dtype} and {books.shape}")
-        refuse_wild(f"books of {symbol}", ts_ns)
+        refuse_books(f"books of {symbol}", ts_ns, books)
         self._market.feeds[symbol].take_books(ts_ns, books)
         return self._due(max(feed.clock_ns for feed in self._market.feeds.values()))
 

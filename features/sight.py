@@ -27,6 +27,7 @@ class Sight:
     bar_s: int
     _roller: Roller = field(init=False)
     _run: int = 0
+    _next_slot: int = -1
 
     def __post_init__(self) -> None:
         """Set up a window for each rule; before the first row nothing is missing."""
@@ -36,6 +37,8 @@ class Sight:
     def add(self, missing: Floats, slot: int) -> Bools:
         """Whether each row (n,) leaves the instrument blind; ``missing`` (n,) is 1 where nothing was seen."""
         limit = MAX_CARRY_S // self.bar_s
+        self._run = self._run if slot == self._next_slot else 0
+        self._next_slot = slot + len(missing)
         run = self._runs(missing > 0)
         rows_of_gaps = np.where(run == limit + 1, limit + 1, run > limit).astype(np.float64)
         counts = self._roller.add(rows_of_gaps[None, :], slot)
@@ -52,9 +55,9 @@ class Sight:
 
     def state(self) -> State:
         """Arrays to go on from after a restart."""
-        return {"run": np.array(self._run), **self._roller.state()}
+        return {"run": np.array([self._run, self._next_slot]), **self._roller.state()}
 
     def restore(self, state: State) -> None:
         """Go on from :meth:`state`."""
-        self._run = int(state["run"])
+        self._run, self._next_slot = (int(n) for n in state["run"])
         self._roller.restore({name: values for name, values in state.items() if name != "run"})

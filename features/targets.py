@@ -27,9 +27,10 @@ N_LAGS = len(KERNEL_TERMS)
 class Targets:
     """Outcomes of the windows that begin at each origin, shape (n, h); NaN where not scoreable or not yet known.
 
-    ``realised_variance``: sum of squared returns of rows. ``kernel_variance``: the same free of the noise between
-    neighbouring rows, a Parzen realised kernel. ``log_return``. ``excursion_down``, ``excursion_up``: how far the
-    price fell below, rose above, that of the origin, in log units, not negative.
+    ``realised_variance``: sum of squared returns of rows. ``kernel_variance``: a Parzen realised kernel of them, with a
+    seventh of the noise between neighbouring rows that the sum has; NaN for less than seven rows. ``log_return``.
+    ``excursion_down``, ``excursion_up``: how far the price fell below, rose above, that of the origin, in log units,
+    not negative.
     """
 
     realised_variance: Floats

@@ -5,12 +5,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.clock import format_utc
-from features.errors import PriceError, SchemaError, TimeOrderError
-from features.schema import FIRST_NS, LAST_NS, table_of
-
-POSITIVE = {
-    "trades": ("price", "size"), "agg_trades": ("price", "size"), "bars": ("open", "high", "low", "close"),
-}  # fmt: skip
+from features.errors import PriceError, RowError, SchemaError, TimeOrderError
+from features.schema import FIRST_NS, LAST_NS, Table, table_of
 
 
 def admitted(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
@@ -22,8 +18,8 @@ def admitted(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
         If a column is missing, of another type, or has nulls.
     TimeOrderError
         If a time is not between 1990 and 2200: seconds or milliseconds taken for nanoseconds would stop the clock.
-    PriceError
-        If a price or size that must be positive is not.
+    RowError
+        If a row breaks a rule of its table.
     """
     table = table_of(kind)
     if frame.schema != table.dtypes:
@@ -35,7 +31,7 @@ def admitted(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
         if frame[name].null_count():
             raise SchemaError(f"{kind}: column {name} has nulls; give every row a value")
     refuse_wild(kind, frame["ts_ns"].to_numpy())
-    _refuse_prices(kind, frame)
+    _refuse_broken(table, frame)
     return frame
 
 
@@ -46,11 +42,19 @@ def refuse_wild(what: str, ts_ns: NDArray[np.int64]) -> None:
         raise TimeOrderError(f"{what}: row {wild[0]} has ts_ns {ts_ns[wild[0]]}; give nanoseconds since 1970 UTC")
 
 
-def _refuse_prices(kind: str, frame: pl.DataFrame) -> None:
-    names = POSITIVE.get("bars" if kind.startswith("bars_") else kind, ())
-    for name in names:
-        values = frame[name].to_numpy()
-        bad = np.flatnonzero(~((values > 0) & (values < np.inf)))
-        if len(bad):
-            at = format_utc(int(frame["ts_ns"][int(bad[0])]))
-            raise PriceError(f"{kind}: {name} {values[bad[0]]} at {at}; it must be positive and finite")
+def _refuse_broken(table: Table, frame: pl.DataFrame) -> None:
+    """Refuse rows that break a rule of their table: one of them could stay in the book for ever."""
+    broken = frame.select(rule.broken.fill_null(value=True).any().alias(str(i)) for i, rule in enumerate(table.rules))
+    for i, rule in enumerate(table.rules if len(frame) else ()):
+        if broken[str(i)][0]:
+            row = int(frame.select(rule.broken.fill_null(value=True).arg_max()).item())
+            at, value = format_utc(int(frame["ts_ns"][row])), frame[rule.column][row]
+            raise RowError(f"{table.kind}: row {row} at {at} has {rule.column} {value}; {rule.demand}")
+
+
+def refuse_books(what: str, ts_ns: NDArray[np.int64], books: NDArray[np.float64]) -> None:
+    """Refuse wild times, and prices and sizes that are negative or infinite."""
+    refuse_wild(what, ts_ns)
+    bad = np.flatnonzero(((books < 0) | np.isinf(books)).any(axis=1))
+    if len(bad):
+        raise PriceError(f"{what}: row {bad[0]} at {format_utc(int(ts_ns[bad[0]]))} has a negative or infinite number")
