@@ -27,9 +27,10 @@ def admitted(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
             frame = table.conform(frame)
         except pl.exceptions.PolarsError as error:
             raise SchemaError(f"{kind}: {error}; give the columns {', '.join(table.columns)}") from error
-    for name in frame.columns:
-        if frame[name].null_count():
-            raise SchemaError(f"{kind}: column {name} has nulls; give every row a value")
+    nulls = frame.null_count().row(0)
+    if any(nulls):
+        name = frame.columns[int(np.argmax(nulls))]
+        raise SchemaError(f"{kind}: column {name} has nulls; give every row a value")
     refuse_wild(kind, frame["ts_ns"].to_numpy())
     _refuse_broken(table, frame)
     return frame

@@ -6,6 +6,7 @@ else stands in an array, an exponent or more digits, sends it to Python's own pa
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -65,46 +66,60 @@ def scan(text: NDArray[np.uint8], ends: Ints, tens: Floats, out: Floats, plain: 
 
 @compiled
 def scan_one(text: NDArray[np.uint8], tens: Floats, out: Floats) -> bool:  # noqa: C901 - one loop over the characters
-    """Read one array; false if it is not as plain as the compiled reader wants it."""
-    nesting = level = part = digits = decimals = 0
-    number, fraction, inside = 0, False, False
+    """Read one array; false if it is not as plain as the compiled reader wants it, or none at all."""
+    nesting = level = part = digits = decimals = number = 0
+    opened = quoted = fraction = inside = ended = closed = False
     for c in text:
         if ZERO <= c <= NINE:
             number = number * 10 + (c - ZERO)
             digits += number > 0
             decimals += fraction
-            inside = True
-            if digits > MOST_DIGITS or decimals >= len(tens):
+            if nesting != 2 or ended or digits > MOST_DIGITS or decimals >= len(tens):
                 return False
+            inside = True
         elif c == DOT and inside and not fraction:
             fraction = True
-        elif c in (COMMA, CLOSE, QUOTE, SPACE):
-            if inside:
-                if nesting == 2 and part < 2 and 2 * level < len(out):
+        elif c == QUOTE and nesting == 2 and quoted == inside and not ended:
+            quoted, ended = not quoted, inside
+        elif quoted:
+            return False
+        elif c == SPACE:
+            ended = ended or inside
+        elif c in (COMMA, CLOSE):
+            if nesting == 1 and not closed and (c == COMMA or level > 0):
+                return False
+            closed = c == CLOSE
+            if nesting == 2:
+                if not inside:
+                    return False
+                if part < 2 and 2 * level < len(out):
                     out[2 * level + part] = number / tens[decimals]
                 part += 1
-                number, digits, decimals, fraction, inside = 0, 0, 0, False, False
+                number, digits, decimals, fraction, inside, ended = 0, 0, 0, False, False, False
             if c == CLOSE:
                 if nesting == 2:
                     if part < 2:
                         return False
                     level += 1
                 nesting -= 1
-        elif c == OPEN:
+        elif c == OPEN and nesting < 2 and not closed:
+            opened = True
             nesting += 1
             part = 0
         else:
             return False
-    return nesting == 0
+    return opened and nesting == 0
 
 
 def _slowly(array: bytes, row: Floats, number: int) -> None:
     """Read an array with Python's numbers."""
     try:
-        levels = msgspec.json.decode(array)
-        parts = [float(x) for level in levels[: len(row) // 2] for x in (level[0], level[1])]
+        levels = msgspec.json.decode(array, type=list[list[Any]])
+        parts = [float(x) for level in levels for x in level[:2] if level[1] is not None][: len(row)]
     except (msgspec.DecodeError, ValueError, TypeError, IndexError, KeyError) as error:
         raise ValueError(
             f"side {number} is no array of levels: {array[:60].decode(errors='replace')} ({error})"
         ) from error
+    if not np.isfinite(parts).all():
+        raise ValueError(f"side {number} has a number that is none: {array[:60].decode(errors='replace')}")
     row[: len(parts)] = parts

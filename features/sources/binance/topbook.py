@@ -47,7 +47,7 @@ def top_books(messages: Sequence[bytes], depth: int) -> tuple[Ints, Ints, Floats
     try:
         told = [_decode(message) for message in messages]
         sides = parse_levels([bytes(side) for book in told for side in (book.b, book.a)], depth)
-    except (msgspec.MsgspecError, ValueError) as error:
+        ts_ns, seq = (np.array(n, dtype=np.int64) for n in ([b.T * NS_PER_MS for b in told], [b.u for b in told]))
+    except (msgspec.MsgspecError, ValueError, OverflowError) as error:
         raise FormatError(f"a message is no partial book of Binance futures ({error}); leave it out") from error
-    ts_ns, seq = (np.array(n, dtype=np.int64) for n in ([b.T * NS_PER_MS for b in told], [b.u for b in told]))
     return ts_ns, seq, sides.reshape(len(told), 4 * depth)
