@@ -13,6 +13,7 @@ from rich.table import Table
 app = typer.Typer(no_args_is_help=True, help="Features: stored tables and a spec in, panels out.")
 console = Console()
 STORE = Path("data")
+TIMES = ("first", "last")
 
 
 @app.command(
@@ -47,7 +48,8 @@ def build(
         shares = (f"{100 * np.mean(flags):.2f}" for flags in (panel.known, panel.blind))
         table.add_row(name, f"{len(panel):,}", str(len(chosen.features)), first, last, *shares)
     console.print(table)
-    console.print(f"spec {chosen.hash[:12]}, purge {chosen.purge_s} s, panels in {out}", highlight=False)
+    told = f"spec {chosen.hash[:12]}, purge {chosen.purge_s} s, panels in {escape(str(out))}"
+    console.print(told, highlight=False, soft_wrap=True)
 
 
 @app.command(
@@ -80,5 +82,7 @@ def _table(headings: tuple[str, ...], right_from: int, title: str = "") -> Table
         pad_edge=False,
     )
     for i, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if i >= right_from else "left", overflow="fold")
+        table.add_column(
+            heading, justify="right" if i >= right_from else "left", overflow="fold", no_wrap=heading in TIMES
+        )
     return table

@@ -82,13 +82,13 @@ def find_inputs(root: Path, venue: str | None, symbol: str, spec: FeatureSpec) -
     if bars and not _needs_events(spec):
         return Inputs(root, symbol, (bars[0], *rates))
     events = _best(streams, ("book", "trades"))
-    if not events and series:
+    if not events and series and not bars:
         lengths = ", ".join(f"{s.bar_s} s" for s in series)
         raise SettingError(
             f"{symbol}: the store has bars of {lengths}, but the feature spec is for {spec.bar_s} s; "
             f"import {spec.bar_s} s bars"
         )
-    return Inputs(root, symbol, (*events, *rates))
+    return Inputs(root, symbol, (*(events or bars), *rates))
 
 
 def _needs_events(spec: FeatureSpec) -> bool:

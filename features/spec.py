@@ -64,8 +64,9 @@ class FeatureSpec:
                     f"horizon {horizon_s} s is no positive multiple of the {self.every_s} s between origins; "
                     "choose horizons that are"
                 )
-        if not self.features or len(set(self.features)) < len(self.features):
-            raise SettingError("a feature spec needs features, each once")
+        for name, given in (("features", self.features), ("horizons_s", self.horizons_s)):
+            if not given or len(set(given)) < len(given):
+                raise SettingError(f"a feature spec needs {name}, each once")
         if self.price not in ("trade", "mid"):
             raise SettingError(f"price {self.price!r}; choose trade or mid")
         if min(self.depth, self.silence_s, self.pause_s) < 1:
