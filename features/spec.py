@@ -64,9 +64,8 @@ class FeatureSpec:
                     f"horizon {horizon_s} s is no positive multiple of the {self.every_s} s between origins; "
                     "choose horizons that are"
                 )
-        for name, given in (("features", self.features), ("horizons_s", self.horizons_s)):
-            if not given or len(set(given)) < len(given):
-                raise SettingError(f"a feature spec needs {name}, each once")
+        _refuse_repeats("features", self.features)
+        _refuse_repeats("horizons_s", self.horizons_s)
         if self.price not in ("trade", "mid"):
             raise SettingError(f"price {self.price!r}; choose trade or mid")
         if min(self.depth, self.silence_s, self.pause_s) < 1:
@@ -122,6 +121,11 @@ class FeatureSpec:
     def purge_s(self) -> int:
         """Seconds until all outcomes of an origin are known: training ends this long before what it is tested on."""
         return max(self.horizons_s)
+
+
+def _refuse_repeats(name: str, given: tuple[Any, ...]) -> None:
+    if not given or len(set(given)) < len(given):
+        raise SettingError(f"a feature spec needs {name}, each once")
 
 
 def _refuse_type(name: str, value: object, default: object) -> None:
