@@ -58,6 +58,8 @@ class Market:
     def __post_init__(self) -> None:
         """Set up the feeds, and an engine for every wanted instrument."""
         self.plan = Plan(self.spec)
+        if not self.wanted:
+            raise SettingError("features of no instrument are wanted; name one")
         if absent := [s for s in (*self.wanted, *self.plan.leaders) if s not in self.kinds]:
             raise SettingError(f"no data of {', '.join(absent)}; import them or leave out the features that they lead")
         if idle := [s for s in self.kinds if s not in (*self.wanted, *self.plan.leaders)]:

@@ -6,6 +6,7 @@ exchange time of any event, or what :meth:`Online.advance` says. What comes for 
 nothing in it and is counted; a late book event still changes the book from then on.
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from features.clock import NS_PER_S
 from features.engine import Ints, State
@@ -25,7 +27,7 @@ from features.pipeline import FEATURE_CODE
 from features.spec import FeatureSpec
 from features.terms import Floats
 
-ABOUT = "about.json"
+ABOUT, SEAL = "about.json", "sha256"
 LONGEST_DELAY_S = 86_400
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, IndexError, BadZipFile)
 
@@ -121,10 +123,10 @@ class Online:
 
     def save(self, path: Path) -> None:
         """Write everything that is needed to go on after a restart; the file appears whole."""
-        about = np.frombuffer(json.dumps(self._about()).encode(), dtype=np.uint8)
-        state: State = {"clock": np.array(self._clock_ns), **self._market.state()}
+        state: State = {"clock": np.array(self._clock_ns), ABOUT: _text(json.dumps(self._about()))}
+        state |= self._market.state()
         with written_whole(path) as scratch, scratch.open("wb") as file:
-            np.savez(file, **{ABOUT: about}, **state)  # type: ignore[arg-type]  # the stub takes the names for options
+            np.savez(file, **{SEAL: _text(_sealed(state))}, **state)  # type: ignore[arg-type]  # the stub takes the names for options
 
     @classmethod
     def load(cls, path: Path) -> "Online":
@@ -136,23 +138,35 @@ class Online:
             If it is no saved state, or other feature code wrote it: begin anew then.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 state = {name: file[name] for name in file.files}
+            seal = state.pop(SEAL).tobytes().decode()
+            if seal != _sealed(state):
+                raise ValueError("its content is not what was saved")
             about = json.loads(state.pop(ABOUT).tobytes())
-            code = about.pop("code")
-            online = cls(
-                FeatureSpec.from_json(about["spec"]), {s: tuple(k) for s, k in about["kinds"].items()},
-                tuple(about["wanted"]), about["delay_s"],
-            )  # fmt: skip
-            if code == online._code:
-                online._clock_ns = int(state.pop("clock"))
-                online._market.restore(state)
+            kinds = {symbol: tuple(names) for symbol, names in about["kinds"].items()}
+            online = cls(FeatureSpec.from_json(about["spec"]), kinds, tuple(about["wanted"]), about["delay_s"])
+            if about["code"] != online._code:
+                raise ValueError("other feature code wrote it")
+            online._clock_ns = int(state.pop("clock"))
+            online._market.restore(state)
         except UNREADABLE as error:
-            raise FormatError(f"{path}: is no saved state of live features ({error}); begin anew") from error
-        if code != online._code:
-            raise FormatError(f"{path}: was saved by other feature code; begin anew")
+            raise FormatError(f"{path}: is no saved state of these live features ({error}); begin anew") from error
         return online
 
     def _about(self) -> dict[str, object]:
         told = {"spec": asdict(self.spec), "kinds": self.kinds, "wanted": self.wanted, "delay_s": self.delay_s}
         return {**told, "code": self._code}
+
+
+def _text(text: str) -> NDArray[np.uint8]:
+    return np.frombuffer(text.encode(), dtype=np.uint8)
+
+
+def _sealed(state: State) -> str:
+    """SHA-256 of the names and bytes of all arrays: a state that was touched is not gone on from."""
+    hashed = hashlib.sha256()
+    for name in sorted(state):
+        hashed.update(name.encode())
+        hashed.update(np.ascontiguousarray(state[name]).tobytes())
+    return hashed.hexdigest()
