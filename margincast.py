@@ -22,11 +22,13 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from features.build_commands import app as features_app
 from features.commands import app as data_app
 from features.errors import DataError, SettingError
 
 if TYPE_CHECKING:
     from backtests.demo_plan import DemoResult
+    from features.page import TableBlock
 
 app = typer.Typer(
     name="margincast",
@@ -37,6 +39,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(data_app, name="data")
+app.add_typer(features_app, name="features")
 console = Console()
 OUT = Path("demo")
 
@@ -53,7 +56,7 @@ def about(
 
 @app.command(
     epilog="Examples:  [bold]margincast demo[/]   |   [bold]margincast demo --out /tmp/run[/]   |   "
-    "[bold]margincast demo --bars my_15m_bars.csv --symbol ETHUSDT[/]"
+    "[bold]margincast demo --bars my_15m_bars.csv --symbol ETHUSDT[/]   |   [bold]margincast demo --book[/]"
 )
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the store, the model, the forecasts and the report.")] = OUT,
@@ -69,8 +72,21 @@ def demo(
     test_from: Annotated[str, typer.Option(help="Training ends and the test begins here, UTC.")] = "2022-01-01",
     test_to: Annotated[str, typer.Option(help="The test ends here, UTC.")] = "2022-11-09T23:00",
     tracking: Annotated[Path | None, typer.Option(help="Folder of the MLflow store.", show_default="mlruns")] = None,
+    book: Annotated[
+        bool, typer.Option("--book", help="Half an hour of a real order book instead; fetched by pip, 3 MB, once.")
+    ] = False,
+    wheel: Annotated[
+        Path | None, typer.Option(help="With --book: a copy of the wheel to fetch.", show_default="fetched")
+    ] = None,
 ) -> None:
     """Run the main job on real data: features, training, comparison, margins, report."""
+    if book:
+        if any(given is not None for given in (bars, symbol, tracking)):
+            raise SettingError("--book brings its own data and no network; leave --bars, --symbol, --tracking away")
+        _book_demo(out, wheel)
+        return
+    if wheel is not None:
+        raise SettingError("--wheel is the file of --book; give both or none")
     from backtests.demo import run_demo
     from backtests.demo_plan import DemoPlan
     from backtests.demo_tracking import track
@@ -94,11 +110,7 @@ def demo(
     root = tracking or DEFAULT_ROOT
     Tracking(root).check()
     with _bars() as progress:
-
-        def bar(step: str) -> Callable[[int, int], None]:
-            task = progress.add_task(step, total=None)
-            return lambda done, total: progress.update(task, completed=done, total=total)
-
+        bar = _steps(progress)
         result = run_demo(frame, series, out, config, bar, plan)
         logged = bar("log the run")
         version = track(result, plan, config, Tracking(root), int(time.time() * 1000))
@@ -107,6 +119,23 @@ def demo(
     if result.re_used:
         console.print(f"re-used, unchanged since the last run: {', '.join(dict.fromkeys(result.re_used))}")
     console.print(f"model    version {version}, alias champion, in {root / 'mlflow.db'}")
+    console.print(f"report   {result.report}")
+    console.print(f"time     {time.monotonic() - started:.0f} s")
+
+
+def _book_demo(out: Path, wheel: Path | None) -> None:
+    """The job on one order book, and its tables."""
+    from backtests.book_demo import run_book_demo
+    from backtests.book_tables import margin_table, score_table
+
+    started = time.monotonic()
+    with _bars() as progress:
+        result = run_book_demo(out, _steps(progress), wheel)
+    _print_table(f"{result.instrument}: forecasts from the book", score_table(result, short=True))
+    _print_table("margins, bp of notional", margin_table(result, short=True))
+    console.print("apart: windows that do not overlap: too few to tell one model from another", style="dim")
+    if result.re_used:
+        console.print(f"re-used, unchanged since the last run: {', '.join(result.re_used)}")
     console.print(f"report   {result.report}")
     console.print(f"time     {time.monotonic() - started:.0f} s")
 
@@ -168,6 +197,16 @@ def _bars() -> Iterator[Progress]:
         yield progress
 
 
+def _steps(progress: Progress) -> Callable[[str], Callable[[int, int], None]]:
+    """A progress bar for each step that is named."""
+
+    def bar(step: str) -> Callable[[int, int], None]:
+        task = progress.add_task(step, total=None)
+        return lambda done, total: progress.update(task, completed=done, total=total)
+
+    return bar
+
+
 def _print_scores(result: "DemoResult") -> None:
     """The scoreboard and the margins, narrow enough for eighty columns."""
     from backtests.demo_tables import margin_table, score_table
@@ -177,16 +216,21 @@ def _print_scores(result: "DemoResult") -> None:
         "published margins, % of notional",
     )
     for title, block in zip(titles, (score_table(result, short=True), margin_table(result, short=True)), strict=True):
-        table = Table(title=title, title_style="bold", header_style="dim", box=box.SIMPLE_HEAD, pad_edge=False)
-        for i, heading in enumerate(block.headings):
-            table.add_column(heading, justify="left" if i == 0 else "right", no_wrap=True)
-        for i, row in enumerate(block.rows):
-            if i in block.groups:
-                table.add_section()
-            table.add_row(*(f"[bold cyan]{c.text}[/]" if c.best else c.text for c in row))
-        console.print(table)
+        _print_table(title, block)
     console.print("t: Diebold-Mariano against log_har on QLIKE, below -2 is better beyond chance", style="dim")
     console.print("<1 %, >99 %: returns beyond the quantile in %, 1.00 is right; p is Kupiec's", style="dim")
+
+
+def _print_table(title: str, block: "TableBlock") -> None:
+    """A table of a report, its best figures marked."""
+    table = Table(title=title, title_style="bold", header_style="dim", box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, heading in enumerate(block.headings):
+        table.add_column(heading, justify="left" if i == 0 else "right", no_wrap=True)
+    for i, row in enumerate(block.rows):
+        if i in block.groups:
+            table.add_section()
+        table.add_row(*(f"[bold cyan]{c.text}[/]" if c.best else c.text for c in row))
+    console.print(table)
 
 
 def main() -> None:

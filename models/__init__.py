@@ -11,9 +11,11 @@ from models.base import Forecaster
 from models.classical.ewma import Ewma
 from models.classical.garch import GarchT
 from models.classical.log_har import LogHar
+from models.classical.ridge import LogRidge
 
 FORECASTERS: dict[str, Callable[[], Forecaster]] = {
     "ewma": Ewma,
     "garch_t": GarchT,
     "log_har": LogHar,
+    "log_ridge": LogRidge,
 }
