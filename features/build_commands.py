@@ -42,13 +42,13 @@ def build(
             store, venue, tuple(dict.fromkeys(symbol)), chosen, out,
             lambda done, total: progress.update(task, completed=done, total=total),
         )  # fmt: skip
-    table = _table(("instrument", "origins", "features", "first", "last", "known %", "blind %"), right_from=1)
+    table = _table(("instrument", "origins", "first", "last", "known %", "blind %"), right_from=1)
     for name, panel in panels.items():
-        first, last = (format_utc(int(panel.origin_ns[i]))[:16] for i in (0, -1))
+        first, last = (format_utc(int(panel.origin_ns[i]))[:16].replace("T", " ") for i in (0, -1))
         shares = (f"{100 * np.mean(flags):.2f}" for flags in (panel.known, panel.blind))
-        table.add_row(name, f"{len(panel):,}", str(len(chosen.features)), first, last, *shares)
+        table.add_row(name, f"{len(panel):,}", first, last, *shares)
     console.print(table)
-    told = f"spec {chosen.hash[:12]}, purge {chosen.purge_s} s, panels in {escape(str(out))}"
+    told = f"spec {chosen.hash[:12]}, {len(chosen.features)} features, purge {chosen.purge_s} s, panels in {escape(str(out))}"
     console.print(told, highlight=False, soft_wrap=True)
 
 
