@@ -48,7 +48,8 @@ def build(
         shares = (f"{100 * np.mean(flags):.2f}" for flags in (panel.known, panel.blind))
         table.add_row(name, f"{len(panel):,}", first, last, *shares)
     console.print(table)
-    told = f"spec {chosen.hash[:12]}, {len(chosen.features)} features, purge {chosen.purge_s} s, panels in {escape(str(out))}"
+    about = f"spec {chosen.hash[:12]}, {len(chosen.features)} features, purge {chosen.purge_s} s"
+    told = f"{about}, panels in {escape(str(out))}"
     console.print(told, highlight=False, soft_wrap=True)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from typer.main import get_command
 import margincast
 from features.importing import Request, import_file
 from features.intake.batch import Options
+from features.reference import markdown
 from features.sources import SOURCES
 
 ROOT = Path(__file__).parent.parent
@@ -34,7 +36,7 @@ def test_examples_print_what_the_page_says(page: Path) -> None:
 def test_commands_and_options_exist(page: Path) -> None:
     commands = get_command(margincast.app).commands  # type: ignore[attr-defined]
     for name, rest in re.findall(r"^ *(?:\.venv/bin/)?margincast (\w+)(.*)$", page.read_text(), re.MULTILINE):
-        command = commands[name].commands[rest.split()[0]] if name == "data" else commands[name]
+        command = commands[name].commands[rest.split()[0]] if name in ("data", "features") else commands[name]
         options = {option for p in command.params for option in p.opts}
         assert set(re.findall(r"--[a-z-]+", rest)) <= options
 
@@ -48,6 +50,34 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_make_targets_of_the_readme_exist() -> None:
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"make (\w+)", (ROOT / "README.md").read_text())) <= targets
+
+
+def test_the_reference_of_the_features_is_that_of_their_tables() -> None:
+    _, told, _ = (ROOT / "docs/features.md").read_text().split("<!-- reference -->\n")
+    assert told.strip() == markdown().strip(), "renew it with margincast features list --markdown"
+
+
+def test_the_build_prints_what_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs/features.md").read_text()
+    commands = re.findall(
+        r"^margincast (.*?)(?: +#.*)?$", page.partition("```sh\n")[2].partition("```")[0], re.MULTILINE
+    )
+    expected = page.partition("```text\n")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "110")
+    printed = ""
+    for command in commands[:2]:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["margincast", *command.split()])
+        with pytest.raises(SystemExit) as ended:
+            margincast.main()
+        assert not ended.value.code
+        printed = capsys.readouterr().out
+    assert [line.split() for line in printed.splitlines() if line.strip()] == [
+        line.split() for line in expected.splitlines() if line.strip()
+    ]
 
 
 FILE = re.compile(r"```text\n# file=(\S+) source=(\S+)(?: venue=(\S+))?(?: symbol=(\S+))?\n(.*?)```", re.DOTALL)
