@@ -148,6 +148,12 @@ def anchor_ns(ts_ns: NDArray[np.int64], bar_ns: int) -> int:
     return 0 if bar_ns <= DAY_NS else int(ts_ns[0])
 
 
+def commonest_step_ns(ts_ns: NDArray[np.int64]) -> int:
+    """The commonest step between stamps, of which there are at least two."""
+    steps, counts = np.unique(np.diff(ts_ns), return_counts=True)
+    return int(steps[counts.argmax()])
+
+
 def bar_length_s(frame: pd.DataFrame, where: str) -> int:
     """Length of the bars in seconds: the commonest step between stamps.
 
@@ -161,8 +167,7 @@ def bar_length_s(frame: pd.DataFrame, where: str) -> int:
     ts_ns = frame["ts_ns"].to_numpy()
     if len(ts_ns) < 2:
         raise ShortHistoryError(f"{where}: {len(ts_ns)} bar cannot tell the bar length; give at least two")
-    steps, counts = np.unique(np.diff(ts_ns), return_counts=True)
-    step_ns = int(steps[counts.argmax()])
+    step_ns = commonest_step_ns(ts_ns)
     off = np.flatnonzero((ts_ns - anchor_ns(ts_ns, step_ns)) % step_ns)
     if off.size or step_ns % NS_PER_S:
         row = int(off[0]) if off.size else 1

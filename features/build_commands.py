@@ -1,7 +1,7 @@
 """``margincast features``: build panels, list what there is to choose from; thin."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
@@ -9,6 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from features.panel import Panel
 
 app = typer.Typer(no_args_is_help=True, help="Features: stored tables and a spec in, panels out.")
 console = Console()
@@ -48,9 +51,21 @@ def build(
         shares = (f"{100 * np.mean(flags):.2f}" for flags in (panel.known, panel.blind))
         table.add_row(name, f"{len(panel):,}", first, last, *shares)
     console.print(table)
+    for name, panel in panels.items():
+        _tell_unknown(name, panel)
     about = f"spec {chosen.hash[:12]}, {len(chosen.features)} features, purge {chosen.purge_s} s"
     told = f"{about}, panels in {escape(str(out))}"
     console.print(told, highlight=False, soft_wrap=True)
+
+
+def _tell_unknown(name: str, panel: "Panel") -> None:
+    """Name the features that are never known, and a panel that is of no use."""
+    never = [feature for j, feature in enumerate(panel.spec.features) if not panel.known[:, j].any()]
+    if never:
+        console.print(f"[yellow]{escape(name)}:[/] never known: {', '.join(never)}", highlight=False, soft_wrap=True)
+    if panel.blind.all():
+        told = "at no origin is everything known; leave out what is not, or import what it needs"
+        console.print(f"[yellow]{escape(name)}:[/] {told}", highlight=False, soft_wrap=True)
 
 
 @app.command(

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from features.bars import bar_length_s
+from features.bars import anchor_ns, bar_length_s, commonest_step_ns
+from features.clock import NS_PER_S, format_utc
 from features.errors import FormatError, RowError, SchemaError, SequenceError, UnknownInstrumentError, lookup
 from features.files import code_hash, locked, sha256_of, sha256_of_file, write_json
 from features.intake.batch import Batch, Note, Options, Rejected, split
@@ -333,10 +334,23 @@ class _Import:
     ) -> tuple[Series, pd.DataFrame]:
         frame = pl.concat(frames).to_pandas()
         length = kind.removeprefix("bars").strip("_s")
+        if self.quarantine is not None and len(frame) > 1:
+            frame = self._on_grid(symbol, frame, int(length) if length else None)
         bar_s = int(length) if length else bar_length_s(frame, str(self.path))
         series = Series(venue=venue, symbol=symbol, bar_s=bar_s)
         check_series(series, frame)
         return series, frame
+
+    def _on_grid(self, symbol: str, frame: pd.DataFrame, bar_s: int | None) -> pd.DataFrame:
+        """The bars on their grid; those off it, as after an outage, are set aside."""
+        ts_ns = frame["ts_ns"].to_numpy()
+        bar_ns = bar_s * NS_PER_S if bar_s else commonest_step_ns(ts_ns)
+        off = (ts_ns - anchor_ns(ts_ns, bar_ns)) % bar_ns != 0
+        for stamp_ns, close in frame.loc[off, ["ts_ns", "close"]].itertuples(index=False):
+            told = f"{symbol}: the bar of {format_utc(stamp_ns)} is off the grid of {bar_ns / NS_PER_S:g} s"
+            self._reject(Rejected(0, told, f"close {close}"))
+        kept: pd.DataFrame = frame.loc[~off].reset_index(drop=True)
+        return kept
 
     def _commit_bars(self, series: Series, frame: pd.DataFrame) -> StreamReport:
         self._note_changes(series, frame)

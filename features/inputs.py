@@ -75,8 +75,12 @@ def find_inputs(root: Path, venue: str | None, symbol: str, spec: FeatureSpec) -
     if not venues:
         known = sorted({f"{s.venue}/{s.symbol}" for s in stored} | {f"{s.venue}/{s.symbol}" for s in taped})
         raise UnknownInstrumentError(f"{root} holds nothing of {symbol}; it has {', '.join(known[:20]) or 'nothing'}")
-    if len(venues) > 1:
-        raise SettingError(f"{symbol}: {', '.join(venues)} have it; choose one with --venue")
+    priced = sorted({s.venue for s in series} | {s.venue for s in streams if group_of(s.kind) not in RATE_CHANNELS})
+    if len(priced) > 1:
+        raise SettingError(f"{symbol}: {', '.join(priced)} have it; choose one with --venue")
+    if not priced:
+        raise SettingError(f"{symbol}: {', '.join(venues)} have its rates only; import its bars, trades or books")
+    streams = [s for s in streams if s.venue == priced[0]]
     bars = [s for s in series if s.bar_s == spec.bar_s]
     rates = _best(streams, tuple(RATE_CHANNELS))
     if bars and not _needs_events(spec):

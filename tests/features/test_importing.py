@@ -22,6 +22,7 @@ from features.errors import (
     SchemaError,
     SequenceError,
     SettingError,
+    TimeOrderError,
     UnknownInstrumentError,
 )
 from features.files import write_json
@@ -682,3 +683,15 @@ def test_two_connections_that_number_from_one_are_both_stored(tmp_path: Path, br
     rows = pl.concat(Tape(root).scan(Stream("v", "A", "book_deltas")))
     assert rows["ts_ns"].is_sorted()
     assert rows["seq"].unique_counts().to_list() == [4, 4, 4]
+
+
+def test_bars_off_their_grid_are_set_aside_in_quarantine(tmp_path: Path) -> None:
+    stamps = [0, 300, 600, 914, 1_214, 1_500, 1_800]  # as after the outage of February 2018
+    lines = [f"{1_600_000_200 + t},1,1,1,1,1" for t in stamps]
+    path = tmp_path / "bars.csv"
+    path.write_text("ts_s,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
+    request = Request("bars", "mine", Options(symbol="BTCUSDT"), on_error="quarantine")
+    report = import_file(path, tmp_path / "store", request, lambda _: None)
+    assert (report.rows, report.rejected) == (5, 2)
+    with pytest.raises(TimeOrderError, match="off the grid"):
+        import_file(path, tmp_path / "strict", Request("bars", "mine", Options(symbol="BTCUSDT")), lambda _: None)
