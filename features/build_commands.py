@@ -10,6 +10,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from features.errors import SettingError
+
 if TYPE_CHECKING:
     from features.panel import Panel
 
@@ -38,6 +40,8 @@ def build(
     from features.specs import find_spec
 
     chosen = find_spec(spec)
+    if not store.is_dir():
+        raise SettingError(f"{store}: no such folder; import something first, or name it with --store")
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("compute features", total=None)

@@ -17,6 +17,7 @@ from features.errors import SettingError, lookup
 from features.families import BOOK_FAMILIES_OF_N, CROSS_FAMILIES, FAMILIES, Family
 from features.families.family import Look
 
+MOST_ROWS = 10_000_000
 UNIT_S = {"s": 1, "m": 60, "h": HOUR_S, "d": DAY_S}
 LOOKBACK = re.compile(r"(?P<stem>.+?)_(?P<count>[1-9]\d*)(?P<unit>[smhd])")
 NUMBERED = re.compile(r"(?P<stem>.+)_(?P<number>[1-9]\d*)")
@@ -45,10 +46,12 @@ def parse(name: str, bar_s: int) -> Feature:
     >>> parse("log_rv_4h", 900).look.rows, parse("ofi_5_60s", 1).look.rows, parse("BTCUSDT.log_rv_1h", 300).leader
     (16, 60, 'BTCUSDT')
     """
-    leader, _, rest = name.rpartition(".")
+    leader, dot, rest = name.rpartition(".")
     match = LOOKBACK.fullmatch(rest)
     stem = match["stem"] if match else rest
     family = _family(stem, is_cross=bool(leader) and stem in CROSS_FAMILIES)
+    if dot and (not leader or family.clock):
+        raise SettingError(f"feature {name!r}: nothing leads it; write {rest}, or name the leader of another family")
     if match is None:
         if family.looks_back:
             raise SettingError(f"feature {name!r} has no look-back; write for example {name}_24h")
@@ -60,6 +63,8 @@ def parse(name: str, bar_s: int) -> Feature:
         raise SettingError(
             f"feature {name!r} needs at least {family.least_rows} rows of {bar_s} s; lengthen its look-back"
         )
+    if seconds > MOST_ROWS * bar_s:
+        raise SettingError(f"feature {name!r}: more than {MOST_ROWS:,} rows of {bar_s} s; shorten the look-back")
     if seconds % bar_s:
         raise SettingError(
             f"feature {name!r}: {seconds} s is no whole number of rows of {bar_s} s; change the look-back"
@@ -79,4 +84,6 @@ def _family(stem: str, *, is_cross: bool) -> Family:
         raise SettingError(
             f"feature family {stem!r} needs a number of levels or a notional; write for example {stem}_5_60s"
         )
-    return lookup(FAMILIES, stem, "feature family")
+    known = {**FAMILIES, **CROSS_FAMILIES, **{f"{name}_N": None for name in BOOK_FAMILIES_OF_N}}
+    lookup(known, stem, "feature family")
+    return FAMILIES[stem]

@@ -1,19 +1,41 @@
 """One way to compile a loop: typed as it is written, cached on disk, without Python in it."""
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from numba import njit
+from numba import config, njit
 
 F = TypeVar("F", bound=Callable[..., Any])
+ROOM = Path(__file__).parent
+IMPORT = b"from features.compiled import"
+
+
+def _cache_folder() -> Path:
+    """Where machine code is kept, by the hash of every loop's source: a loop that another calls may have changed."""
+    sources = sorted(path for path in ROOM.rglob("*.py") if IMPORT in path.read_bytes())
+    hashed = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    return ROOM / "__pycache__" / f"numba-{hashed[:12]}"
+
+
+def _keep_apart() -> None:
+    """Keep this code's machine code in a folder of its own, where the package's folder may be written to."""
+    if config.CACHE_DIR:  # type: ignore[attr-defined]  # the user has chosen
+        return
+    folder = _cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # numba finds a folder of the user's
+        return
+    config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+
+
+_keep_apart()
 
 
 def compiled(function: F) -> F:
-    """Compile a function at its first call; the machine code is kept beside it for the next process.
-
-    What is kept is renewed when the function's own file changes, not when a function that it calls does:
-    after a change of a loop that others call, remove ``features/__pycache__``.
-    """
+    """Compile a function at its first call; the machine code is kept for the next process."""
     return cast("F", njit(cache=True, nogil=True, error_model="numpy")(function))
 
 

@@ -18,7 +18,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Channels = dict[str, Floats]
 State = dict[str, NDArray[Any]]
-DIRECT_CHUNK = 1_024  # windows that are copied at once
+DIRECT_NUMBERS = 1 << 19  # of windows that are copied at once
 
 
 @dataclass(slots=True)
@@ -76,15 +76,15 @@ class Engine:
     def _rolled(self, whole: Channels, n: int, slot: int) -> Floats:
         terms = np.empty((len(self.plan.terms), n))
         with np.errstate(divide="ignore", invalid="ignore"):
-            for i, placed in enumerate(self.plan.terms):
-                terms[i] = self._term(placed, whole, n)
+            for i, (placed, names) in enumerate(zip(self.plan.terms, self.plan.term_channels, strict=True)):
+                terms[i] = self._term(placed, [whole[name] for name in names], n)
         return self._roller.add(terms, slot)
 
-    def _term(self, placed: Placed, whole: Channels, n: int) -> Floats:
+    @staticmethod
+    def _term(placed: Placed, parts: list[Floats], n: int) -> Floats:
         """A term's n values, from just as much past as it needs."""
-        ends = placed.ago
-        parts = [x[len(x) - n - placed.term.memory - ends : len(x) - ends] for x in (whole[c] for c in placed.channels)]
-        return placed.term.compute(*parts)
+        first, stop = n + placed.term.memory + placed.ago, placed.ago
+        return placed.term.compute(*(x[len(x) - first : len(x) - stop] for x in parts))
 
     def _column(
         self, feature: Feature, columns: tuple[int, ...], sums: Floats, whole: Channels, rows: Ints, origin_ns: Ints
@@ -106,8 +106,9 @@ class Engine:
         ]
         out = np.empty(len(rows))
         try:
-            for first in range(0, len(rows), DIRECT_CHUNK):
-                part = slice(first, first + DIRECT_CHUNK)
+            step = max(DIRECT_NUMBERS // feature.look.rows, 1)
+            for first in range(0, len(rows), step):
+                part = slice(first, first + step)
                 out[part] = compute(feature.look, *(view[rows[part]] for view in windows))
         except ValueError as error:
             raise SettingError(f"feature {feature.name!r}: {error}") from error

@@ -153,19 +153,24 @@ class Feed:
 
         After a pause, rows end and begin anew with the next event.
         """
+        if stop <= self.next_slot:
+            return
         for first, end in self._sessions(stop):
             if first != self.next_slot:
                 self._log_mid = np.nan
             for at in range(first, end, CHUNK_ROWS):
                 yield at, self._rows(at, min(at + CHUNK_ROWS, end))
             self.next_slot = end
+        for front in self._fronts.values():
+            if isinstance(front, RateFront):
+                front.skip(stop)
 
     def _sessions(self, stop: int) -> list[tuple[int, int]]:
         """Stretches of rows before ``stop`` that were not given out: from an event on until a pause after the last."""
         pause = NEVER_PAUSE if "bars" in self._fronts else self.spec.pause_s // self.spec.bar_s
         cut = int(np.searchsorted(self._active, stop))
         open_ = np.array([self._last_active] if self._last_active >= 0 else [], dtype=np.int64)
-        active = np.concatenate([open_, self._active[:cut]])
+        active = np.maximum.accumulate(np.concatenate([open_, self._active[:cut]]))  # what is late opens no session
         self._active = self._active[cut:]
         if not len(active):
             return []

@@ -9,7 +9,7 @@ import polars as pl
 from features.clock import NS_PER_S
 from features.engine import Bools, Channels, Ints
 from features.fronts.bars import BarFront
-from features.sight import MAX_CARRY_S
+from features.spec import MAX_CARRY_S
 from features.terms import Floats
 
 CHANNELS = ("log_close", "log_high", "log_low", "log_return", "missing")
@@ -30,6 +30,7 @@ class Grid:
     log_low: Floats
     log_return: Floats
     missing: Floats
+    longest_carry_s: int = MAX_CARRY_S
 
     @property
     def start_ns(self) -> int:
@@ -43,23 +44,24 @@ class Grid:
 
     @property
     def in_gap(self) -> Bools:
-        """Rows inside a run of missing rows longer than half an hour; a price that is not known is a gap at once."""
-        return _long_runs(self.missing > 0, MAX_CARRY_S // self.bar_s) | np.isnan(self.log_close)
+        """Rows inside too long a run of missing rows; a price that is not known is a gap at once."""
+        return _long_runs(self.missing > 0, self.longest_carry_s // self.bar_s) | np.isnan(self.log_close)
 
     def row_after(self, ts_ns: Ints) -> Ints:
         """Index of the first row that begins at or after each instant on the grid."""
         return (ts_ns - self.start_ns) // (self.bar_s * NS_PER_S)
 
 
-def of_channels(first_slot: int, bar_s: int, channels: Channels) -> Grid:
+def of_channels(first_slot: int, bar_s: int, channels: Channels, longest_carry_s: int = MAX_CARRY_S) -> Grid:
     """The prices among the channels of consecutive rows."""
-    return Grid(first_slot, bar_s, *(channels[name] for name in CHANNELS))
+    prices = {name: channels[name] for name in CHANNELS}
+    return Grid(first_slot, bar_s, **prices, longest_carry_s=longest_carry_s)
 
 
 def of_bars(bars: pd.DataFrame, bar_s: int) -> Grid:
     """Lay canonical bars of ``bar_s`` seconds on their grid."""
     front = BarFront(bar_s)
-    front.take(pl.from_pandas(bars))
+    front.take(pl.from_pandas(bars, nan_to_null=False))
     step_ns = bar_s * NS_PER_S
     first, stop = int(bars["ts_ns"].iloc[0]) // step_ns, int(bars["ts_ns"].iloc[-1]) // step_ns + 1
     return of_channels(first, bar_s, front.close(first, stop))

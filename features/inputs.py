@@ -10,12 +10,16 @@ from features.errors import SettingError, UnknownInstrumentError
 from features.feed import group_of
 from features.files import sha256_of
 from features.fronts.rates import RATE_CHANNELS
+from features.fronts.trades import FLOW_CHANNELS, PRICE_CHANNELS
 from features.plan import Plan
 from features.spec import FeatureSpec
 from features.store import Series, Store
 from features.tape import Stream, Tape
 
 # Changes and orders know more than recorded books; single trades more than aggregated ones.
+NOT_OF_BARS = {"paid_spread"}
+OF_BARS = {*PRICE_CHANNELS, *FLOW_CHANNELS, *(name for names in RATE_CHANNELS.values() for name in names)}
+MOST_NAMES = 20
 PREFERRED = ("order_events", "book_deltas", "book_snapshots", "trades", "agg_trades", "funding", "open_interest")
 
 
@@ -46,7 +50,7 @@ class Inputs:
     def frames(self, table: Series | Stream) -> Iterator[pl.DataFrame]:
         """Rows of one of the tables, in the order in which they came."""
         if isinstance(table, Series):
-            yield pl.from_pandas(Store(self.root).scan(table))
+            yield pl.from_pandas(Store(self.root).scan(table), nan_to_null=False)
         else:
             yield from Tape(self.root).scan(table)
 
@@ -73,8 +77,14 @@ def find_inputs(root: Path, venue: str | None, symbol: str, spec: FeatureSpec) -
     streams = [s for s in taped if s.symbol == symbol and venue in (None, s.venue) and group_of(s.kind)]
     venues = sorted({s.venue for s in series} | {s.venue for s in streams})
     if not venues:
-        known = sorted({f"{s.venue}/{s.symbol}" for s in stored} | {f"{s.venue}/{s.symbol}" for s in taped})
-        raise UnknownInstrumentError(f"{root} holds nothing of {symbol}; it has {', '.join(known[:20]) or 'nothing'}")
+        raise UnknownInstrumentError(
+            _told(
+                root,
+                venue,
+                symbol,
+                [f"{s.venue}/{s.symbol}" for s in stored] + [f"{s.venue}/{s.symbol}" for s in taped],
+            )
+        )
     priced = sorted({s.venue for s in series} | {s.venue for s in streams if group_of(s.kind) not in RATE_CHANNELS})
     if len(priced) > 1:
         raise SettingError(f"{symbol}: {', '.join(priced)} have it; choose one with --venue")
@@ -95,24 +105,19 @@ def find_inputs(root: Path, venue: str | None, symbol: str, spec: FeatureSpec) -
     return Inputs(root, symbol, (*(events or bars), *rates))
 
 
+def _told(root: Path, venue: str | None, symbol: str, known: list[str]) -> str:
+    """What the store has instead: the same symbol elsewhere or in other letters, else whatever it has."""
+    alike = {name for name in known if name.rpartition("/")[2].lower() == symbol.lower()}
+    names = sorted(alike or set(known))
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    wanted = f"{venue}/{symbol}" if venue else symbol
+    return f"{root} holds nothing of {wanted}; it has {', '.join(names[:MOST_NAMES]) or 'nothing'}{more}"
+
+
 def _needs_events(spec: FeatureSpec) -> bool:
     """Whether bars cannot give the features: the book, or trades against the book."""
     channels = {name.rpartition(".")[2] for name in Plan(spec).memory}
-    return spec.price == "mid" or any(name.startswith(BOOKISH) for name in channels)
-
-
-BOOKISH = (
-    "mid",
-    "spread_frac",
-    "microprice_frac",
-    "depth_",
-    "notional_",
-    "imbalance_",
-    "ofi_",
-    "slope_",
-    "cost_",
-    "paid_",
-)
+    return spec.price == "mid" or bool(channels & NOT_OF_BARS or channels.difference(OF_BARS))
 
 
 def _best(streams: list[Stream], groups: tuple[str, ...]) -> list[Stream]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import numpy as np
 import polars as pl
@@ -11,9 +12,11 @@ from features.engine import Bools, Channels, Engine, Ints, State, below
 from features.errors import SettingError
 from features.feed import Feed
 from features.plan import Plan, of_leader
-from features.sight import Sight
+from features.sight import Sight, sight_of
 from features.spec import FeatureSpec
 from features.terms import Floats
+
+BLIND = "blind"  # 1 in rows after which an instrument is blind
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class Market:
             for s in dict.fromkeys((*self.wanted, *self.plan.leaders))
         }
         self._engines = {s: Engine(self.plan) for s in self.wanted}
-        self._sights = {s: Sight(self.spec.bar_s) for s in self.wanted}
+        self._sights = {s: sight_of(self.plan) for s in self.feeds}
 
     def _channels(self, symbol: str) -> tuple[str, ...]:
         own = self.plan.channels_of() if symbol in self.wanted else ()
@@ -83,6 +86,9 @@ class Market:
     def close(self, stop: int) -> Iterator[Rows]:
         """Give out the rows before row number ``stop`` that were not given out yet."""
         chunks = {symbol: list(feed.close(stop)) for symbol, feed in self.feeds.items()}
+        for symbol, sight in self._sights.items():
+            for first, channels in chunks[symbol]:
+                channels[BLIND] = sight.add(channels["missing"], first).astype(np.float64)
         for symbol in self.wanted:
             for first, channels in chunks[symbol]:
                 yield self._computed(symbol, first, channels, chunks)
@@ -91,12 +97,12 @@ class Market:
         self, symbol: str, first: int, channels: Channels, chunks: dict[str, list[tuple[int, Channels]]]
     ) -> Rows:
         n = len(channels["log_close"])
-        beside = dict(channels)
+        beside, blind = dict(channels), channels[BLIND] > 0
         for leader in self.plan.leaders:
+            blind = blind | ~(_aligned(chunks[leader], BLIND, first, n) == 0)  # a dead leader looks calm
             for name in self.plan.channels_of(leader):
                 beside[of_leader(name, leader)] = _aligned(chunks[leader], name, first, n)
         origin_ns, values = self._engines[symbol].add(beside, first)
-        blind = self._sights[symbol].add(channels["missing"], first)
         step_ns = self.spec.bar_s * NS_PER_S
         at = origin_ns // step_ns - 1 - first
         return Rows(symbol, origin_ns, values, blind[at] | ~np.isfinite(values).all(axis=1), first, channels)
@@ -114,7 +120,7 @@ class Market:
 
     def _parts(self) -> dict[str, Feed | Engine | Sight]:
         feeds, engines, sights = (
-            {f"{place}/{symbol}": part for symbol, part in parts.items()}
+            {f"{place}/{quote(symbol, safe='')}": part for symbol, part in parts.items()}
             for place, parts in (("feed", self.feeds), ("engine", self._engines), ("sight", self._sights))
         )
         return {**feeds, **engines, **sights}

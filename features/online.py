@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from features.clock import NS_PER_S
 from features.engine import Ints, State
-from features.errors import FormatError, SettingError
+from features.errors import FormatError, SettingError, TimeOrderError
 from features.files import code_hash, written_whole
 from features.fronts.admission import admitted, refuse_books
 from features.fronts.tally import Tally
 from features.market import Market, Rows
 from features.pipeline import FEATURE_CODE
+from features.schema import LAST_NS
 from features.spec import FeatureSpec
 from features.terms import Floats
 
@@ -104,11 +105,19 @@ class Online:
             wanted = f"int64 times and books of shape ({len(ts_ns)}, {4 * self.spec.depth})"
             raise SettingError(f"books of {symbol}: give {wanted}, not {ts_ns.dtype} and {books.shape}")
         refuse_books(f"books of {symbol}", ts_ns, books)
-        self._market.feeds[symbol].take_books(ts_ns, books)
+        self._market.feeds[symbol].take_books(ts_ns.copy(), books.copy())  # the caller may use its arrays again
         return self._due(max(feed.clock_ns for feed in self._market.feeds.values()))
 
     def advance(self, now_ns: int) -> list[Rows]:
-        """Let the time pass without an event; answers the rows that are due."""
+        """Let the time pass without an event; answers the rows that are due.
+
+        Raises
+        ------
+        TimeOrderError
+            If the time is after 2200.
+        """
+        if now_ns > LAST_NS:
+            raise TimeOrderError(f"the clock says {now_ns}; give nanoseconds since 1970 UTC")
         return self._due(now_ns)
 
     def _due(self, now_ns: int) -> list[Rows]:

@@ -12,11 +12,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.clock import DAY_S, NS_PER_S, format_utc
-from features.engine import Channels
+from features.engine import Channels, Ints
 from features.errors import FormatError, SettingError, ShortHistoryError
-from features.files import code_hash, discard, is_sealed, seal, sha256_of, write_json, written_whole
+from features.files import code_hash, discard, is_sealed, locked, seal, sha256_of, write_json, written_whole
+from features.fronts.admission import admitted
 from features.grid import CHANNELS, of_channels
-from features.inputs import find_inputs, kind
+from features.inputs import Inputs, find_inputs, kind
 from features.market import Market, Rows
 from features.panel import Panel
 from features.plan import Plan
@@ -26,9 +27,11 @@ from features.targets import Targets, compute_targets
 
 # What the numbers of a panel depend on: a model is served only with the code that it was trained with.
 FEATURE_CODE = (
-    "features.book", "features.catalogue", "features.engine", "features.families", "features.feed", "features.fronts",
-    "features.grid", "features.ladder", "features.market", "features.measures", "features.orderflow", "features.orders",
-    "features.pipeline", "features.plan", "features.rolling", "features.sight", "features.targets", "features.terms",
+    "features.bars", "features.book", "features.catalogue", "features.clock", "features.engine", "features.families",
+    "features.feed", "features.fronts", "features.grid", "features.inputs", "features.ladder", "features.market",
+    "features.measures", "features.orderflow", "features.orders", "features.panel", "features.pipeline",
+    "features.plan", "features.rolling", "features.schema", "features.sight", "features.spec", "features.store",
+    "features.tape", "features.targets", "features.terms",
 )  # fmt: skip
 ENDLESS_NS = 1 << 62
 Progress = Callable[[int, int], None]  # (done, total)
@@ -41,7 +44,7 @@ def no_progress(_done: int, _total: int) -> None:
 
 def compute_panel(bars: pd.DataFrame, instrument: str, spec: FeatureSpec, progress: Progress = no_progress) -> Panel:
     """Panel of canonical bars, for a spec that needs no other instrument; see :func:`compute_panels`."""
-    frames: dict[str, Frames] = {instrument: {f"bars_{spec.bar_s}s": [pl.from_pandas(bars)]}}
+    frames: dict[str, Frames] = {instrument: {f"bars_{spec.bar_s}s": [pl.from_pandas(bars, nan_to_null=False)]}}
     return compute_panels(frames, (instrument,), spec, progress)[instrument]
 
 
@@ -67,7 +70,7 @@ def compute_panels(
     done = 0
     for symbol, name, frame, stop in _in_order(market, frames):
         if frame is not None:
-            market.take(symbol, name, frame)
+            market.take(symbol, name, admitted(name, frame))
             done += len(frame)
         for rows in market.close(stop):
             collected[rows.symbol].add(rows)
@@ -121,14 +124,17 @@ class _Collected:
         if not count:
             raise ShortHistoryError(self._too_short(symbol, spec))
         values, blind = (np.concatenate([getattr(r, name) for r in self.rows])[:count] for name in ("values", "blind"))
-        parts = [self._targets(session, origin_ns[:count], spec) for session in self.sessions]
+        parts = [self._targets(session, origin_ns[:count], spec, last_ns) for session in self.sessions]
         targets = Targets(*(np.concatenate([t.arrays[name] for t in parts]) for name in parts[0].arrays))
         return Panel(symbol, spec, origin_ns[:count], values, targets, blind)
 
     @staticmethod
-    def _targets(session: list[tuple[int, Channels]], origin_ns: np.ndarray, spec: FeatureSpec) -> Targets:
-        whole = {name: np.concatenate([prices[name] for _, prices in session]) for name in CHANNELS}
-        grid = of_channels(session[0][0], spec.bar_s, whole)
+    def _targets(session: list[tuple[int, Channels]], origin_ns: Ints, spec: FeatureSpec, last_ns: int) -> Targets:
+        """Outcomes of the origins in a session, on its prices up to the instrument's last event."""
+        first = session[0][0]
+        count = max(last_ns // (spec.bar_s * NS_PER_S) - first, 0)
+        whole = {name: np.concatenate([prices[name] for _, prices in session])[:count] for name in CHANNELS}
+        grid = of_channels(first, spec.bar_s, whole, spec.longest_carry_s)
         inside = (origin_ns > grid.start_ns) & (origin_ns <= grid.end_ns)
         return compute_targets(grid, origin_ns[inside], spec.horizons_s)
 
@@ -179,17 +185,24 @@ def build_panels(
     leaders = [inputs[s].fingerprint for s in Plan(spec).leaders]
     keys = {s: sha256_of([inputs[s].fingerprint, leaders, s, spec.hash, code]) for s in symbols}
     folders = {s: cache / f"panel-{s}-{keys[s][:16]}" for s in symbols}
-    stale = tuple(
-        s for s in symbols if not is_sealed(folders[s])
-    )  # a damaged panel could lower a margin: it is made again
-    needed = {s: inputs[s] for s in dict.fromkeys((*stale, *Plan(spec).leaders))} if stale else {}
+    if not all(is_sealed(folder) for folder in folders.values()):
+        with locked(cache / ".lock"):  # of two processes that want a panel one makes it
+            _make(inputs, folders, spec, progress)
+    progress(1, 1)
+    return {s: load_panel(folders[s]) for s in symbols}
+
+
+def _make(inputs: dict[str, Inputs], folders: dict[str, Path], spec: FeatureSpec, progress: Progress) -> None:
+    """Make the panels that are not there; a damaged one, which could lower a margin, is made again."""
+    stale = tuple(symbol for symbol, folder in folders.items() if not is_sealed(folder))
+    if not stale:
+        return
+    needed = {s: inputs[s] for s in dict.fromkeys((*stale, *Plan(spec).leaders))}
     frames: dict[str, Frames] = {s: {kind(t): i.frames(t) for t in i.tables} for s, i in needed.items()}
-    for symbol, panel in (compute_panels(frames, stale, spec, progress) if stale else {}).items():
+    for symbol, panel in compute_panels(frames, stale, spec, progress).items():
         discard(folders[symbol])
         save_panel(panel, folders[symbol])
         seal(folders[symbol])
-    progress(1, 1)
-    return {s: load_panel(folders[s]) for s in symbols}
 
 
 def save_panel(panel: Panel, folder: Path) -> None:

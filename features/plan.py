@@ -57,6 +57,15 @@ class Plan:
         """The columns."""
         return tuple(parse(name, self.spec.bar_s) for name in self.spec.features)
 
+    def __post_init__(self) -> None:
+        """Refuse ranges of a price that is seen at the ends of rows only."""
+        ranged = ("log_high", "log_low")
+        for feature in self.features if self.spec.price == "mid" else ():
+            if any(name in ranged for part in feature.family.sums for name in part.term.channels):
+                raise SettingError(
+                    f"feature {feature.name!r} needs highs and lows, which a mid has not; take price = 'trade'"
+                )
+
     @cached_property
     def sums(self) -> tuple[tuple[tuple[Placed, int, int], ...], ...]:
         """For every feature its sums: the term, the number of its values, the operation."""
@@ -66,6 +75,11 @@ class Plan:
     def terms(self) -> tuple[Placed, ...]:
         """Every term that is rolled."""
         return tuple(dict.fromkeys(placed for sums in self.sums for placed, _, _ in sums))
+
+    @cached_property
+    def term_channels(self) -> tuple[tuple[str, ...], ...]:
+        """For every term the names of its channels."""
+        return tuple(placed.channels for placed in self.terms)
 
     @cached_property
     def windows(self) -> tuple[Window, ...]:

@@ -9,6 +9,11 @@ from features.clock import DAY_S, HOUR_S
 from features.errors import MissingFileError, SettingError
 from features.files import sha256_of
 
+MAX_CARRY_S = 1_800
+LONGEST_HORIZON_S = 31 * DAY_S
+MOST_LEVELS = 1_000
+FINE_S = 60  # grids below are fine: their prices go stale as fast as their books
+
 # Multi-scale logs of variance and its parts, signed moves, activity, the clock.
 DEFAULT_FEATURES = (
     "log_return_1h",
@@ -37,7 +42,7 @@ class FeatureSpec:
     features : names.
     price : whose returns the features and targets are of: ``trade`` or ``mid`` of the book.
     depth : levels a side that a book's features see.
-    silence_s : how long a book holds when nothing comes.
+    silence_s : how long a book holds when nothing comes; and a price, on a grid finer than a minute.
     pause_s : how long without any event a session of events lasts; after it features begin anew.
     """
 
@@ -59,17 +64,17 @@ class FeatureSpec:
                 f"bars of {self.bar_s} s do not divide the {self.every_s} s between origins; choose bars that do"
             )
         for horizon_s in self.horizons_s:
-            if horizon_s <= 0 or horizon_s % self.every_s:
+            if not 0 < horizon_s <= LONGEST_HORIZON_S or horizon_s % self.every_s:
                 raise SettingError(
                     f"horizon {horizon_s} s is no positive multiple of the {self.every_s} s between origins; "
-                    "choose horizons that are"
+                    "choose horizons that are, of a month at most"
                 )
         _refuse_repeats("features", self.features)
         _refuse_repeats("horizons_s", self.horizons_s)
         if self.price not in ("trade", "mid"):
             raise SettingError(f"price {self.price!r}; choose trade or mid")
-        if min(self.depth, self.silence_s, self.pause_s) < 1:
-            raise SettingError("depth, silence_s and pause_s are at least 1")
+        if min(self.depth, self.silence_s, self.pause_s) < 1 or self.depth > MOST_LEVELS:
+            raise SettingError(f"depth, silence_s and pause_s are at least 1, and depth at most {MOST_LEVELS}")
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "FeatureSpec":
@@ -99,7 +104,7 @@ class FeatureSpec:
             If there is no such file; if it is no TOML or not a spec.
         """
         try:
-            return cls.from_json(tomllib.loads(path.read_text(encoding="utf-8")))
+            return cls.from_json(tomllib.loads(path.read_text(encoding="utf-8-sig")))
         except FileNotFoundError:
             raise MissingFileError(f"{path}: no such feature spec; give the path of a TOML file") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -116,6 +121,11 @@ class FeatureSpec:
     def horizon_rows(self) -> tuple[int, ...]:
         """Each horizon in origins."""
         return tuple(h // self.every_s for h in self.horizons_s)
+
+    @property
+    def longest_carry_s(self) -> int:
+        """How long a price is carried over rows without one before that is a gap."""
+        return MAX_CARRY_S if self.bar_s >= FINE_S else self.silence_s
 
     @property
     def purge_s(self) -> int:

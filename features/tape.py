@@ -20,7 +20,7 @@ from typing import Any, cast
 import polars as pl
 import pyarrow.parquet as pq
 
-from features.errors import FormatError, UnknownInstrumentError
+from features.errors import FormatError, SettingError, UnknownInstrumentError
 from features.files import sha256_of_file
 from features.schema import Table, table_of
 from features.store import check_names
@@ -101,6 +101,8 @@ class Tape:
         FormatError
             If a part is gone or the manifest is damaged.
         """
+        if stream.kind.startswith("bars_"):
+            raise SettingError(f"{stream.folder}: bars are read with features.store.Store, not with the tape")
         folder = self.root / stream.folder
         manifest = read_manifest(folder)
         if not manifest["files"]:

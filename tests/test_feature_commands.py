@@ -205,7 +205,7 @@ def test_a_fault_ends_with_code_2_and_one_line(
     assert FAULTS[case] in done.err
     assert done.err.count("\n") == 1
     assert "Traceback" not in done.out + done.err
-    assert not (tmp_path / "panels").exists()
+    assert not list(tmp_path.rglob("panel-*"))
 
 
 def test_a_venue_must_be_chosen_and_a_spec_be_there(tmp_path: Path, bars: pd.DataFrame, run: Run) -> None:
@@ -242,8 +242,24 @@ def test_an_interrupted_build_leaves_nothing(
     assert done.code == 2
     assert "No space left on device" in done.err
     assert saved
-    assert not list((tmp_path / "panels").iterdir())
+    assert {path.name for path in (tmp_path / "panels").iterdir()} <= {".lock"}
     assert run("features", "build", "--symbol", "BTCUSDT", "--spec", name).code == 0
+
+
+def test_what_is_never_known_is_named(tmp_path: Path, bars: pd.DataFrame, run: Run) -> None:
+    """Bars that do not tell what buyers bought have no signed volume."""
+    for symbol, share in (("UNTOLD", np.nan), ("TOLD", 0.75)):
+        Store(tmp_path / "data").write(Series("v", symbol, 900), bars.assign(buy_volume=share * bars["volume"]))
+    name = spec_file(tmp_path, HOURLY.replace("weekend", "signed_4h"))
+    done = run("features", "build", "--symbol", "UNTOLD", "--symbol", "TOLD", "--spec", name)
+    assert done.code == 0
+    assert "UNTOLD: never known: signed_4h\n" in done.out
+    assert "UNTOLD: at no origin is everything known; leave out what is not, or import what it needs" in done.out
+    assert "\nTOLD:" not in done.out
+    found = {symbol: load_panel(path) for symbol, path in panels(tmp_path / "panels").items()}
+    assert found["UNTOLD"].known.all(axis=0).tolist() == [True, True, False]
+    assert found["UNTOLD"].blind.all()
+    assert found["TOLD"].column("signed_4h") == pytest.approx(2 * 0.75 - 1)
 
 
 @pytest.mark.parametrize("harm", ["a byte", "a file less", "no seal", "a file more"])

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import genpareto
 
 from features.clock import format_utc
+from features.errors import SettingError
 from features.files import code_hash
 from features.panel import Panel
 from features.pipeline import FEATURE_CODE, Progress, no_progress
@@ -58,6 +59,7 @@ def train(
     anchor = LogHar().fit(panel)
     log_variance = anchor.log_variance(panel)
 
+    refuse_unknown(panel)
     network = config.network.model_dump()
     net = ResidualNet(ResidualConfig(len(panel.spec.features), len(panel.spec.horizons_s), **network))
     measure_features(net, panel.values)
@@ -74,6 +76,15 @@ def train(
     forecaster = NeuralForecaster(net.eval(), anchor, panel.spec)
     artefact.save(forecaster, folder, _provenance(panel, config, data_sha256) | {"history": module.history})
     return forecaster
+
+
+def refuse_unknown(panel: Panel) -> None:
+    """Refuse features that are not known everywhere, and rows with holes between them: the network has no mask."""
+    if not panel.known.all():
+        name = panel.spec.features[int(np.argmin(panel.known.all(axis=0)))]
+        raise SettingError(f"{panel.instrument}: feature {name} is not known at every origin; leave it out of the spec")
+    if not panel.unbroken(2)[1:].all():
+        raise SettingError(f"{panel.instrument}: there are holes between the origins; train on one session")
 
 
 def measure_features(net: ResidualNet, values: NDArray[np.float32]) -> None:

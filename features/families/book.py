@@ -20,8 +20,8 @@ def _resilience(look: Look, x: Floats, y: Floats, xy: Floats, xx: Floats) -> Flo
     return 1.0 - slope(look.rows - 1, x, y, xy, xx)
 
 
-def _log_depth(*sides: Floats) -> Floats:
-    return np.log(positive(np.sum(sides, axis=0)))
+def _log_depth(bids: Floats, asks: Floats) -> Floats:
+    return np.log(positive(bids + asks))
 
 
 def _notional(bids: Floats, asks: Floats, mid: Floats) -> Floats:
@@ -46,7 +46,9 @@ def _resilience_of(number: int) -> Family:
         Sum(_of_pairs(pair, np.multiply)),
         Sum(_of_pairs(pair, lambda x, _: x * x)),
     )
-    return Family("1 − slope of ln depth on itself a row before", "share recovered per row", sums, _resilience)
+    return Family(
+        "1 − slope of ln depth on itself a row before", "share recovered per row", sums, _resilience, least_rows=4
+    )
 
 
 def _depth_of(number: int) -> Family:
@@ -65,7 +67,7 @@ def _imbalance_of(number: int) -> Family:
 
 def _ofi_of(number: int) -> Family:
     parts = (f"ofi_{number}", f"depth_bid_{number}", f"depth_ask_{number}")
-    return Family("Σ OFI / mean depth over N levels", "depths", tuple(Sum(channel(p)) for p in parts), _flow)
+    return Family("Σ OFI / mean (D_bid + D_ask) over N levels", "depths", tuple(Sum(channel(p)) for p in parts), _flow)
 
 
 def _cost_of(number: int) -> Family:
@@ -94,7 +96,7 @@ BOOK_FAMILIES: dict[str, Family] = {
     "log_spread": Family("ln of mean (a − b)/m", "log fraction of mid", (Sum(channel("spread_frac")),), log_mean),
     "microprice": Family("1e4 × mean (microprice − m)/m", "basis points", (Sum(_MICROPRICE),), mean),
     "slope_skew": Family("(S_bid − S_ask)/(S_bid + S_ask) of the book's slopes", "share, −1 to 1", _SLOPES, _skewed),
-    "log_slope": Family("ln of the mean slope of both sides", "log slope", _SLOPES, log_mean),
+    "log_slope": Family("ln of mean (S_bid + S_ask)", "log slope", _SLOPES, log_mean),
 }
 BOOK_FAMILIES_OF_N: dict[str, Callable[[int], Family]] = {
     "imbalance": _imbalance_of,

@@ -17,7 +17,7 @@ def _correlation(_look: Look, cross: Floats, square: Floats, leaders: Floats) ->
 CROSS_FAMILIES: dict[str, Family] = {
     "beta": Family("Σ r r_lead / Σ r_lead²", "1", (Sum(CROSS), Sum(LEADER_SQUARE)), ratio),
     "correlation": Family(
-        "Σ r r_lead / √(Σ r² Σ r_lead²)", "1", (Sum(CROSS), Sum(SQUARE), Sum(LEADER_SQUARE)), _correlation
+        "Σ r r_lead / √(Σ r² Σ r_lead²)", "1", (Sum(CROSS), Sum(SQUARE), Sum(LEADER_SQUARE)), _correlation, least_rows=2
     ),
     "tracking": Family("Σ (r − r_lead)² / Σ r_lead²", "1", (Sum(SPREAD), Sum(LEADER_SQUARE)), ratio),
 }

@@ -83,7 +83,7 @@ def mean(look: Look, total: Floats) -> Floats:
 
 def log_mean(look: Look, *totals: Floats) -> Floats:
     """Log of the mean over the look-back of the channels' sum."""
-    return np.log(positive(np.sum(totals, axis=0) / look.rows))
+    return np.log(positive(sum(totals[1:], totals[0]) / look.rows))
 
 
 def ratio(_look: Look, part: Floats, whole: Floats) -> Floats:

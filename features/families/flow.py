@@ -86,7 +86,7 @@ FLOW_FAMILIES: dict[str, Family] = {
         direct=(("volume", "buy_volume"), _vpin),
     ),
     "amihud": Family("mean |r| per million of quote currency", "1 / million", (Sum(ILLIQUIDITY), Sum(TRADED)), ratio),
-    "kyle": Family("slope of r on signed millions of quote currency", "1 / million", _KYLE, _kyle),
+    "kyle": Family("slope of r on signed millions of quote currency", "1 / million", _KYLE, _kyle, least_rows=3),
     "effective_spread": Family(
         "2 Σ q s (p − m)/m / Σ q, m the mid before the row", "basis points", (Sum(PAID), Sum(VOLUME)), _basis_points
     ),

@@ -9,6 +9,7 @@ from features.families.family import Family, Look, Sum, positive
 from features.measures.jumps import RATIO_VARIANCE
 from features.measures.kernel import parzen
 from features.measures.quarticity import absolute_moment
+from features.measures.truncation import MED_SCALE, MIN_SCALE
 from features.terms import RETURN, SQUARE, Floats, Term, of_returns
 
 VARIANCE_FLOOR = 1e-9  # per hour: a third of a basis point of price
@@ -159,11 +160,11 @@ VARIANCE_FAMILIES: dict[str, Family] = {
     "log_rv": Family("ln(Σ r² / h)", _RATE, (Sum(SQUARE),), log_rate),
     "log_bv": Family("ln(π/2 Σ |rᵢ||rᵢ₋₁| / h)", _RATE, (Sum(BIPOWER),), _bipower),
     "log_minrv": Family(
-        "ln(π/(π−2) n/(n−1) Σ min(|rᵢ|,|rᵢ₋₁|)² / h)", _RATE, (Sum(MIN_SQUARE),), _scaled(np.pi / (np.pi - 2), 2)
+        "ln(π/(π−2) n/(n−1) Σ min(|rᵢ|,|rᵢ₋₁|)² / h)", _RATE, (Sum(MIN_SQUARE),), _scaled(MIN_SCALE, 2)
     ),
     "log_medrv": Family(
         "ln(π/(6−4√3+π) n/(n−2) Σ med(|rᵢ|,|rᵢ₋₁|,|rᵢ₋₂|)² / h)", _RATE,
-        (Sum(MEDIAN_SQUARE),), _scaled(np.pi / (6 - 4 * np.sqrt(3) + np.pi), 3),
+        (Sum(MEDIAN_SQUARE),), _scaled(MED_SCALE, 3),
     ),
     "log_two_scale": Family(
         "ln of two-scale RV per hour, slow scale of five rows", _RATE, (Sum(SLOW_SQUARE), Sum(SQUARE)), _two_scale
@@ -183,16 +184,16 @@ VARIANCE_FAMILIES: dict[str, Family] = {
         "ln of the Yang–Zhang variance per hour", _RATE,
         tuple(Sum(term) for term in YANG_ZHANG_TERMS), _yang_zhang, least_rows=3,
     ),
-    "downside": Family("Σ r²[r<0] / Σ r²", "share", (Sum(DOWN_SQUARE), Sum(SQUARE)), _downside),
-    "jump_share": Family("max(RV − BV n/(n−1), 0) / RV", "share", (Sum(SQUARE), Sum(BIPOWER)), _jump_share),
+    "downside": Family("(Σ r²[r<0] + φ/2) / (Σ r² + φ)", "share", (Sum(DOWN_SQUARE), Sum(SQUARE)), _downside),
+    "jump_share": Family("max(RV − BV n/(n−1), 0) / (RV + φ)", "share", (Sum(SQUARE), Sum(BIPOWER)), _jump_share),
     "jump_z": Family(
-        "(1 − BV/RV) in its standard errors, large with jumps", "standard errors",
+        "(1 − B/RV) / √((π²/4 + π − 5)/n max(1, TPQ/B²)), B = BV n/(n−1)", "standard errors",
         (Sum(SQUARE), Sum(BIPOWER), Sum(TRI_POWER)), _jump_z,
     ),
-    "rq_ratio": Family("ln(√RQ / RV)", "1", (Sum(FOURTH), Sum(SQUARE)), _rq_ratio),
-    "move": Family("Σ r / √Σ r²", "volatilities", (Sum(RETURN), Sum(SQUARE)), _move),
-    "skewness": Family("√n Σ r³ / (Σ r²)^1.5", "1", (Sum(CUBE), Sum(SQUARE)), _skewness),
-    "kurtosis": Family("n Σ r⁴ / (Σ r²)²", "1", (Sum(FOURTH), Sum(SQUARE)), _kurtosis),
+    "rq_ratio": Family("ln((√RQ + φ) / (RV + φ))", "1", (Sum(FOURTH), Sum(SQUARE)), _rq_ratio),
+    "move": Family("Σ r / √(Σ r² + φ)", "volatilities", (Sum(RETURN), Sum(SQUARE)), _move),
+    "skewness": Family("√n Σ r³ / (Σ r²)^1.5", "1", (Sum(CUBE), Sum(SQUARE)), _skewness, least_rows=3),
+    "kurtosis": Family("n Σ r⁴ / (Σ r²)²", "1", (Sum(FOURTH), Sum(SQUARE)), _kurtosis, least_rows=4),
 }  # fmt: skip
 
 ROLLED = {

@@ -42,7 +42,7 @@ class BarFront:
         keep = ~late & ~twice
         self._pending.put(ts_ns[keep], values[keep])
         closes_ns = ts_ns[keep] + (step_ns - 1)
-        self.clock_ns = int(max(closes_ns + 1, default=self.clock_ns))
+        self.clock_ns = int(closes_ns.max()) + 1 if len(closes_ns) else self.clock_ns
         return closes_ns
 
     def close(self, first: int, stop: int) -> Channels:

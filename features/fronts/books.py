@@ -86,7 +86,7 @@ class RebuiltBooks:
         instants_ns = ends_of(0, 1, step_ns) + rows[rows >= self._next] * step_ns
         apply = self._builder.orders if "order_id" in frame.columns else self._builder.deltas
         self._ready.put(*apply(frame, instants_ns))
-        self.clock_ns = int(max(clock_ns, default=self.clock_ns))
+        self.clock_ns = int(clock_ns[-1]) if len(clock_ns) else self.clock_ns
         return clock_ns
 
     def close(self, first: int, stop: int) -> Floats:
@@ -131,12 +131,13 @@ class RecordedBooks:
     tally: Tally = field(default_factory=Tally)
     clock_ns: int = 0
     _next_ns: int = 0
+    _last_ns: int = 0
+    _last: Floats = field(init=False)
     _pending: Pending = field(init=False)
-    _last: Pending = field(init=False)
 
     def __post_init__(self) -> None:
         """Start without a book."""
-        self._pending, self._last = Pending(4 * self.depth), Pending(4 * self.depth)
+        self._pending, self._last = Pending(4 * self.depth), np.full(4 * self.depth, np.nan)
 
     def take(self, frame: pl.DataFrame) -> Ints:
         """Take books in."""
@@ -149,35 +150,38 @@ class RecordedBooks:
         self.tally.events += len(ts_ns)
         self.tally.reordered += int((~newest).sum())
         self.tally.late += int((clock_ns < self._next_ns).sum())
-        self._pending.put(clock_ns[newest], books[newest])
-        self.clock_ns = int(max(clock_ns, default=self.clock_ns))
+        whole = newest.all()
+        self._pending.put(clock_ns if whole else clock_ns[newest], books if whole else books[newest])
+        self.clock_ns = int(clock_ns[-1]) if len(clock_ns) else self.clock_ns
         return clock_ns
 
     def close(self, first: int, stop: int) -> Floats:
         """The last book before the end of each row, NaN where that is older than the silence allows."""
         step_ns = self.bar_s * NS_PER_S
         clock_ns, books = self._pending.pop(stop * step_ns)
-        self._last.put(clock_ns, books)
+        clock_ns = np.append(self._last_ns, clock_ns)
         ends_ns = ends_of(first, stop, step_ns)
-        i = np.searchsorted(self._last.clock_ns, ends_ns, side="right") - 1
-        out = np.full((stop - first, 4 * self.depth), np.nan)
-        known = i >= 0
-        known[known] = ends_ns[known] - self._last.clock_ns[i[known]] <= self.silence_s * NS_PER_S
-        out[known] = self._last.values[i[known]]
-        self._last.pop(int(self._last.clock_ns[-1]) if len(self._last.clock_ns) else 0)
+        i = np.searchsorted(clock_ns, ends_ns, side="right") - 1  # 0: the book of the rows before
+        out = np.empty((stop - first, 4 * self.depth))
+        if len(books):
+            np.take(books, i - 1, axis=0, out=out, mode="clip")
+            self._last_ns, before, self._last = int(clock_ns[-1]), self._last, books[-1].copy()
+            out[i <= 0] = before
+        else:
+            out[:] = self._last
+        out[(i < 0) | (ends_ns - clock_ns[i] > self.silence_s * NS_PER_S)] = np.nan
         self._next_ns = stop * step_ns
         return out
 
     def state(self) -> State:
         """Arrays to go on from after a restart."""
-        last = {f"last.{name}": values for name, values in self._last.state().items()}
-        clocks = {"clocks": np.array([self.clock_ns, self._next_ns])}
-        return {**clocks, **last, **self._pending.state(), **self.tally.state()}
+        clocks = {"clocks": np.array([self.clock_ns, self._next_ns, self._last_ns]), "last": self._last}
+        return {**clocks, **self._pending.state(), **self.tally.state()}
 
     def restore(self, state: State) -> None:
         """Go on from :meth:`state`."""
-        self.clock_ns, self._next_ns = (int(t) for t in state["clocks"])
-        self._last.restore(below(state, "last."))
+        self.clock_ns, self._next_ns, self._last_ns = (int(t) for t in state["clocks"])
+        self._last = state["last"]
         self._pending.restore(state)
         self.tally.restore(state)
 

@@ -5,14 +5,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from features.clock import DAY_S, NS_PER_S
+from features.clock import DAY_S, HOUR_S, NS_PER_S
 from features.engine import Channels, Ints, State, below
+from features.families.family import positive
 from features.fronts.books import ends_of
 from features.fronts.tally import Pending, Tally, running
+from features.orderflow import basis_frac, funding_annual
 from features.terms import Floats
 
-HOLD_S = DAY_S  # a rate that is older says nothing
-YEAR_S = 365 * DAY_S
+HOLD_S = {"funding_annual": DAY_S, "basis_frac": HOUR_S, "open_interest": HOUR_S}  # what is older says nothing
 RATE_CHANNELS = {"funding": ("funding_annual", "basis_frac"), "open_interest": ("open_interest",)}
 
 
@@ -21,8 +22,7 @@ def _funding(frame: pl.DataFrame) -> Floats:
     rate, interval_s, mark, index = (
         frame[name].to_numpy().astype(np.float64) for name in ("rate", "interval_s", "mark_price", "index_price")
     )
-    a_year = np.where(interval_s > 0, YEAR_S / np.where(interval_s > 0, interval_s, 1.0), np.nan)
-    return np.column_stack([rate * a_year, mark / np.where(index > 0, index, np.nan) - 1.0])
+    return np.column_stack([funding_annual(rate, positive(interval_s)), basis_frac(mark, positive(index))])
 
 
 def _open_interest(frame: pl.DataFrame) -> Floats:
@@ -34,7 +34,7 @@ VALUES = {"funding": _funding, "open_interest": _open_interest}
 
 @dataclass(slots=True)
 class RateFront:
-    """Rows of the last known value of each channel of one kind; NaN before the first, and a day after the last."""
+    """Rows of the last known value of each channel of one kind; NaN before the first and ``HOLD_S`` after the last."""
 
     bar_s: int
     kind: str
@@ -57,8 +57,14 @@ class RateFront:
         self.tally.reordered += int((ts_ns < clock_ns).sum())
         self.tally.late += int((clock_ns < self._next_ns).sum())
         self._pending.put(clock_ns, VALUES[self.kind](frame))
-        self.clock_ns = int(max(clock_ns, default=self.clock_ns))
+        self.clock_ns = int(clock_ns[-1]) if len(clock_ns) else self.clock_ns
         return clock_ns
+
+    def skip(self, stop: int) -> None:
+        """Keep of all values before row ``stop`` the last known ones: no row before it is made any more."""
+        clock_ns, values = self._pending.pop(stop * self.bar_s * NS_PER_S)
+        for j, last in enumerate(self._last):
+            _held(last, clock_ns, values[:, j], clock_ns[:0], 0)
 
     def close(self, first: int, stop: int) -> Channels:
         """Rows ``first`` to ``stop - 1``."""
@@ -66,7 +72,9 @@ class RateFront:
         clock_ns, values = self._pending.pop(stop * self.bar_s * NS_PER_S)
         self._next_ns = stop * self.bar_s * NS_PER_S
         names = RATE_CHANNELS[self.kind]
-        return {name: _held(self._last[j], clock_ns, values[:, j], ends_ns) for j, name in enumerate(names)}
+        return {
+            name: _held(self._last[j], clock_ns, values[:, j], ends_ns, HOLD_S[name]) for j, name in enumerate(names)
+        }
 
     def state(self) -> State:
         """Arrays to go on from after a restart."""
@@ -83,13 +91,13 @@ class RateFront:
         self.tally.restore(state)
 
 
-def _held(last: Pending, clock_ns: Ints, values: Floats, ends_ns: Ints) -> Floats:
+def _held(last: Pending, clock_ns: Ints, values: Floats, ends_ns: Ints, hold_s: int) -> Floats:
     """The last known value at each end."""
     known = ~np.isnan(values)
     last.put(clock_ns[known], values[known, None])
     i = np.searchsorted(last.clock_ns, ends_ns, side="right") - 1
     fresh = i >= 0
-    fresh[fresh] = ends_ns[fresh] - last.clock_ns[i[fresh]] <= HOLD_S * NS_PER_S
+    fresh[fresh] = ends_ns[fresh] - last.clock_ns[i[fresh]] <= hold_s * NS_PER_S
     out = np.full(len(ends_ns), np.nan)
     out[fresh] = last.values[i[fresh], 0]
     last.pop(int(last.clock_ns[-1]) if len(last.clock_ns) else 0)

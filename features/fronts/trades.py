@@ -6,11 +6,13 @@ import numpy as np
 import polars as pl
 
 from features.clock import NS_PER_S
-from features.engine import Channels, Ints, State
+from features.engine import Bools, Channels, Ints, State
 from features.fronts.tally import Numbers, Pending, Tally, running
 from features.orderflow import trade_sign
+from features.spec import MAX_CARRY_S
 from features.terms import Floats
 
+NEVER = 1 << 40
 PRICE_CHANNELS = ("log_open", "log_high", "log_low", "log_close", "log_return", "missing")
 FLOW_CHANNELS = ("volume", "quote_volume", "trades", "buy_volume", "signed_volume", "signed_quote", "paid_spread")
 
@@ -30,6 +32,8 @@ def carried(rows: Ints, values: Floats, n: int, before: float) -> Floats:
 class TradeFront:
     """Rows of trades. A row without a trade carries the last price, has volume 0 and is marked ``missing``.
 
+    Before the first trade, and half an hour after the last, the volume is not known.
+
     A trade's aggressor is the one given, else that of the Lee-Ready rule against the mid at the row's beginning. Where
     nothing tells it, the row's signed channels are NaN. A trade stamped before one that came earlier counts at that
     one's time.
@@ -39,6 +43,7 @@ class TradeFront:
     tally: Tally = field(default_factory=Tally)
     clock_ns: int = 0
     _closed_ns: int = 0
+    _since: int = NEVER  # rows since the last trade
     _close: float = np.nan  # log of the last price, for the row that follows
     _pending: Pending = field(default_factory=lambda: Pending(3))
     _numbers: Numbers = field(default_factory=Numbers)
@@ -66,13 +71,24 @@ class TradeFront:
         """Rows ``first`` to ``stop - 1``; ``mid`` (n,) stood before each."""
         step_ns = self.bar_s * NS_PER_S
         if first * step_ns != self._closed_ns:
-            self._close = np.nan  # a pause: no price is carried over it
+            self._close, self._since = np.nan, NEVER  # a pause: nothing is carried over it
         self._closed_ns = stop * step_ns
         clock_ns, values = self._pending.pop(self._closed_ns)
         keep = clock_ns >= first * step_ns
         row = clock_ns[keep] // step_ns - first
         price, size, side = values[keep].T
-        return self._flow(row, price, size, side, mid) | self._prices(row, np.log(price), stop - first)
+        flow, prices = self._flow(row, price, size, side, mid), self._prices(row, np.log(price), stop - first)
+        quiet = self._quiet(prices["missing"])
+        return {name: np.where(quiet, np.nan, values) for name, values in flow.items()} | prices
+
+    def _quiet(self, missing: Floats) -> Bools:
+        """Rows before the first trade, and those too long after the last: the tape may be dead, its volume is not 0."""
+        rows = np.arange(len(missing))
+        last = np.maximum.accumulate(np.where(missing > 0, -self._since, rows + 1))
+        since = rows + 1 - last
+        self._since = int(since[-1])
+        quiet: Bools = since > MAX_CARRY_S // self.bar_s
+        return quiet
 
     def _flow(self, row: Ints, price: Floats, size: Floats, side: Floats, mid: Floats) -> Channels:
         n, before = len(mid), mid[row]
@@ -124,6 +140,7 @@ class TradeFront:
         clocks = {
             "clocks": np.array([self.clock_ns, self._closed_ns]),
             "close": np.array(self._close),
+            "since": np.array(self._since),
             "last": self._last,
             "numbers": self._numbers.recent,
         }
@@ -133,6 +150,6 @@ class TradeFront:
         """Go on from :meth:`state`."""
         self.clock_ns, self._closed_ns = (int(t) for t in state["clocks"])
         self._last, self._numbers.recent = state["last"], state["numbers"]
-        self._close = float(state["close"])
+        self._close, self._since = float(state["close"]), int(state["since"])
         self._pending.restore(state)
         self.tally.restore(state)

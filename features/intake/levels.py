@@ -115,7 +115,7 @@ def _slowly(array: bytes, row: Floats, number: int) -> None:
     """Read an array with Python's numbers."""
     try:
         levels = msgspec.json.decode(array, type=list[list[Any]])
-        parts = [float(x) for level in levels for x in level[:2] if level[1] is not None][: len(row)]
+        parts = [float(x) for level in levels for x in (level[0], level[1])][: len(row)]
     except (msgspec.DecodeError, ValueError, TypeError, IndexError, KeyError) as error:
         raise ValueError(
             f"side {number} is no array of levels: {array[:60].decode(errors='replace')} ({error})"

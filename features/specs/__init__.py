@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from features.errors import MissingFileError
+from features.errors import MissingFileError, SettingError
+from features.plan import Plan
 from features.spec import FeatureSpec
 
 FOLDER = Path(__file__).parent
@@ -32,8 +33,12 @@ def find_spec(name: str) -> FeatureSpec:
     >>> find_spec("book").horizons_s
     (60, 300)
     """
-    if name in names():
-        return FeatureSpec.from_toml(FOLDER / f"{name}.toml")
-    if not Path(name).is_file():
+    path = FOLDER / f"{name}.toml" if name in names() else Path(name)
+    if not path.is_file():
         raise MissingFileError(f"{name}: no such feature spec; give a TOML file, or one of {', '.join(names())}")
-    return FeatureSpec.from_toml(Path(name))
+    spec = FeatureSpec.from_toml(path)
+    try:
+        Plan(spec).windows  # noqa: B018 - every name is read
+    except SettingError as error:
+        raise SettingError(f"{name}: {error}") from None
+    return spec

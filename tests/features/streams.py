@@ -17,7 +17,8 @@ Tables = dict[str, dict[str, pl.DataFrame]]
 Ints = NDArray[np.int64]
 Parts = tuple[Ints, NDArray[np.float64], NDArray[np.bool_]]
 
-PRICE = ("log_rv_{3}", "log_bv_{4}", "move_{3}", "log_range_{3}", "log_yang_zhang_{5}", "log_kernel_{7}", "hour_sin")
+MID = ("log_rv_{3}", "log_bv_{4}", "move_{3}", "log_kernel_{7}", "hour_sin")
+PRICE = (*MID, "log_range_{3}", "log_yang_zhang_{5}")
 FLOW = ("log_quote_{3}", "log_intensity_{2}", "signed_{4}", "amihud_{4}", "kyle_{6}", "vpin_{8}")
 BOOK = (
     "log_spread_{2}", "microprice_{1}", "imbalance_2_{2}", "ofi_1_{2}", "ofi_2_{4}", "log_depth_2_{3}",
@@ -28,19 +29,19 @@ RATES = ("funding_{2}", "basis_{2}", "open_interest_{3}")
 LED = ("B.beta_{4}", "B.correlation_{4}", "B.log_rv_{3}", "B.log_quote_{2}")
 # what a stream is made of: kinds of each instrument, price, features
 SCENARIOS: dict[str, tuple[dict[str, tuple[str, ...]], str, tuple[str, ...]]] = {
-    "changes": ({"A": ("book_deltas", "trades")}, "mid", (*PRICE, *FLOW, *BOOK, *BOTH)),
-    "orders": ({"A": ("order_events", "trades")}, "mid", (*PRICE, *FLOW, *BOOK, *BOTH)),
-    "snapshots": ({"A": ("book_snapshots_2", "trades")}, "mid", (*PRICE, *FLOW, *BOOK, *BOTH)),
+    "changes": ({"A": ("book_deltas", "trades")}, "mid", (*MID, *FLOW, *BOOK, *BOTH)),
+    "orders": ({"A": ("order_events", "trades")}, "mid", (*MID, *FLOW, *BOOK, *BOTH)),
+    "snapshots": ({"A": ("book_snapshots_2", "trades")}, "mid", (*MID, *FLOW, *BOOK, *BOTH)),
     "traded": ({"A": ("book_deltas", "trades")}, "trade", (*PRICE, *FLOW, *BOTH)),
     "trades": ({"A": ("trades",)}, "trade", (*PRICE, *FLOW)),
-    "book alone": ({"A": ("book_deltas",)}, "mid", (*PRICE, *BOOK)),
+    "book alone": ({"A": ("book_deltas",)}, "mid", (*MID, *BOOK)),
     "rates": ({"A": ("agg_trades", "funding", "open_interest")}, "trade", (*PRICE, *RATES)),
     "bars": ({"A": ("bars", "funding", "open_interest")}, "trade", (*PRICE, *FLOW, *RATES)),
     "led bars": ({"A": ("bars",), "B": ("bars",)}, "trade", (*PRICE, *LED)),
     "led trades": ({"A": ("trades",), "B": ("trades",)}, "trade", (*PRICE, *LED)),
     "led books": (
         {"A": ("book_deltas", "trades"), "B": ("order_events", "trades")}, "mid",
-        (*PRICE, *BOOK, *LED, "B.ofi_1_{3}", "B.log_spread_{2}"),
+        (*MID, *BOOK, *LED, "B.ofi_1_{3}", "B.log_spread_{2}"),
     ),
 }  # fmt: skip
 

@@ -89,7 +89,7 @@ def test_of_several_venues_one_must_be_chosen(tmp_path: Path) -> None:
         find_inputs(root, None, "A", TRADED)
     assert find_inputs(root, "v", "A", TRADED).kinds == ("trades",)
     assert find_inputs(root, "w", "A", BOOKED).kinds == ("book_deltas",)
-    with pytest.raises(UnknownInstrumentError, match=r"holds nothing of A; it has v/A, w/A"):
+    with pytest.raises(UnknownInstrumentError, match=r"holds nothing of u/A; it has v/A, w/A"):
         find_inputs(root, "u", "A", TRADED)
 
 

@@ -12,8 +12,7 @@ from features.market import Market
 from features.measures.kernel import realised_kernel
 from features.pipeline import Frames, compute_panels
 from features.schema import TRADES
-from features.sight import MAX_CARRY_S
-from features.spec import FeatureSpec
+from features.spec import MAX_CARRY_S, FeatureSpec
 from features.targets import LEAST_VARIANCE, Targets, compute_targets
 
 START_NS = 1_600_000_020 * NS_PER_S

@@ -89,7 +89,7 @@ def test_a_panel_is_the_same_from_the_cache_and_its_arrays_are_mapped(
     assert isinstance(again.values, np.memmap)
     np.testing.assert_array_equal(first.values, again.values)
     np.testing.assert_array_equal(panel.values, again.values)
-    assert len(list(tmp_path.iterdir())) == 2  # the panel and its seal
+    assert len(list(tmp_path.glob("panel-*"))) == 2  # the panel and its seal
 
 
 def test_an_interrupted_panel_leaves_nothing(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,7 @@ def test_an_interrupted_panel_leaves_nothing(store: Store, tmp_path: Path, monke
         patch.setattr(np, "save", dies)
         with pytest.raises(KeyboardInterrupt):
             build_panel(store, sample.SERIES, FeatureSpec(), tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob("[!.]*"))
     assert len(build_panel(store, sample.SERIES, FeatureSpec(), tmp_path)) > 0
 
 
