@@ -143,14 +143,13 @@ class _Collected:
         lengths = [sum(len(prices["missing"]) for _, prices in session) for session in self.sessions]
         starts = [session[0][0] for session in self.sessions]
         if not starts:
-            return f"{symbol}: has no data at all; import some"
+            return f"{symbol}: not one row of {spec.bar_s} s is complete; give a longer history"
         step_ns = spec.bar_s * NS_PER_S
         span = f"{format_utc(starts[0] * step_ns)} to {format_utc((starts[-1] + lengths[-1]) * step_ns)}"
         holes = f", the longest of {len(starts)} stretches {max(lengths) * spec.bar_s:,} s," if len(starts) > 1 else ""
         longest = f"{needed_s / DAY_S:g} days" if needed_s >= DAY_S else f"{needed_s} s"
-        return (
-            f"{symbol}: data from {span}{holes} do not cover the longest look-back of {longest}; give a longer history"
-        )
+        told = f"data from {span}{holes} do not cover the longest look-back of {longest} and a row before it"
+        return f"{symbol}: {told}; give a longer history"
 
 
 def build_panel(
@@ -200,40 +199,37 @@ def _make(inputs: dict[str, Inputs], folders: dict[str, Path], spec: FeatureSpec
     needed = {s: inputs[s] for s in dict.fromkeys((*stale, *Plan(spec).leaders))}
     frames: dict[str, Frames] = {s: {kind(t): i.frames(t) for t in i.tables} for s, i in needed.items()}
     for symbol, panel in compute_panels(frames, stale, spec, progress).items():
-        discard(folders[symbol])
         save_panel(panel, folders[symbol])
-        seal(folders[symbol])
 
 
 def save_panel(panel: Panel, folder: Path) -> None:
-    """Write a panel as plain arrays beside a JSON that says what they are; the folder appears whole."""
+    """Write a panel as plain arrays beside a JSON that says what they are; the folder appears whole, and is sealed."""
     arrays: dict[str, NDArray[Any]] = {
         "origin_ns": panel.origin_ns,
         "values": panel.values,  # noqa: PD011 - a Panel, no pandas
         "blind": panel.blind,
-        **panel.targets.arrays,
     }
+    discard(folder)
     with written_whole(folder) as scratch:
         scratch.mkdir()
-        for name, array in arrays.items():
+        for name, array in (arrays | panel.targets.arrays).items():
             np.save(scratch / f"{name}.npy", array, allow_pickle=False)
         write_json(scratch / "panel.json", {"instrument": panel.instrument, "spec": asdict(panel.spec)})
+    seal(folder)
 
 
 def load_panel(folder: Path) -> Panel:
-    """Open a panel's folder; its arrays are mapped, not read.
+    """Open a panel's folder after comparing it with its seal; its arrays are mapped, not read.
 
     Raises
     ------
     FormatError
-        If it is none.
+        If it is no panel, or not what was sealed: a damaged one could lower a margin.
     """
-    try:
-        told = json.loads((folder / "panel.json").read_text(encoding="utf-8"))
-        spec = FeatureSpec.from_json(told["spec"])
-        names = ("origin_ns", "values", "blind", *Targets.__dataclass_fields__)
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
-    except (OSError, ValueError, KeyError) as error:
-        raise FormatError(f"{folder}: is no panel ({error}); build it again") from error
+    if not folder.is_dir() or not is_sealed(folder):
+        raise FormatError(f"{folder}: is no panel as it was sealed; build it again")
+    told = json.loads((folder / "panel.json").read_text(encoding="utf-8"))
+    names = ("origin_ns", "values", "blind", *Targets.__dataclass_fields__)
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
     origin_ns, values, blind = (arrays.pop(name) for name in names[:3])
-    return Panel(told["instrument"], spec, origin_ns, values, Targets(**arrays), blind)
+    return Panel(told["instrument"], FeatureSpec.from_json(told["spec"]), origin_ns, values, Targets(**arrays), blind)

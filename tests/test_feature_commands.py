@@ -180,7 +180,7 @@ FAULTS: dict[tuple[str, ...], str] = {
     ("BTCUSDT", 'features = ["weekend_4h"]'): "takes no look-back; write weekend",
     ("BTCUSDT", 'features = ["beta_4h"]'): "needs a leading instrument; write for example BTCUSDT.beta_24h",
     ("BTCUSDT", 'features = ["ofi_4h"]'): "needs a number of levels",
-    ("BTCUSDT", 'features = ["log_rv_168h"]'): "do not cover the longest look-back of 7 days; give a longer history",
+    ("BTCUSDT", 'features = ["log_rv_168h"]'): "do not cover the longest look-back of 7 days and a row before it; give",
     ("OTHER", 'features = ["DOGE.log_rv_4h"]'): "data holds nothing of DOGE; it has binance-spot/BTCUSDT",
     (
         "BTCUSDT",

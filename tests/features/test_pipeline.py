@@ -112,7 +112,7 @@ def test_the_last_origin_is_the_last_close(bars: pd.DataFrame) -> None:
 
 
 def test_too_short_a_history_says_how_much_is_missing(bars: pd.DataFrame) -> None:
-    with pytest.raises(ShortHistoryError, match=r"longest look-back of 30 days; give a longer history"):
+    with pytest.raises(ShortHistoryError, match=r"longest look-back of 30 days and a row before it; give"):
         compute_panel(bars.head(2_000), "BTCUSDT", FeatureSpec())
 
 

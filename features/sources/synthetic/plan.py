@@ -8,13 +8,14 @@ import numpy as np
 from features.clock import DAY_S, HOUR_S, parse_utc
 from features.errors import SettingError, lookup
 from features.intake.stream import require_file
+from features.schema import FIRST_NS, LAST_NS
 from features.sources.synthetic.events import Feed
 from features.sources.synthetic.faults import FAULTS
 from features.sources.synthetic.latent import Latent, simulate
 from features.sources.synthetic.spec import MarketSpec
 
 BAR_STEP_S = 30
-LONGEST_EVENTS_S = 3 * DAY_S
+LONGEST_EVENTS_S, LONGEST_BARS_S = 3 * DAY_S, 3_653 * DAY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,16 @@ class Plan:
         """Refuse stretches that are not whole bars, or too long for events."""
         if self.duration_s < self.bar_s or self.duration_s % self.bar_s or self.bar_s % BAR_STEP_S:
             raise SettingError(f"{self.duration_s} s are no whole bars of {self.bar_s} s (multiples of {BAR_STEP_S} s)")
-        if self.duration_s > LONGEST_EVENTS_S and not self.bars_only:
-            raise SettingError("events are drawn for three days at most; add --bars-only for a longer history")
+        if self.duration_s > (LONGEST_BARS_S if self.bars_only else LONGEST_EVENTS_S):
+            raise SettingError(
+                "events are drawn for three days at most; add --bars-only for a longer history, ten years at most"
+            )
+        if self.faults and self.bars_only:
+            raise SettingError("faults are inflicted on events; leave out --bars-only, or --faults")
+        if len(set(self.faults)) < len(self.faults):
+            raise SettingError(f"faults {', '.join(self.faults)}: name each once")
+        if not FIRST_NS <= parse_utc(self.start) <= LAST_NS:
+            raise SettingError(f"start {self.start} is not between 1990 and 2200")
 
     def draw(self) -> tuple[Latent, list[np.random.Generator]]:
         """The path, and a generator for each instrument."""
