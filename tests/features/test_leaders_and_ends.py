@@ -6,9 +6,10 @@ import polars as pl
 
 from features.clock import NS_PER_S
 from features.market import Market
+from features.online import Online
 from features.panel import Panel
 from features.pipeline import Frames, compute_panels
-from features.schema import BARS, TRADES
+from features.schema import BARS, TRADES, book_snapshots
 from features.spec import FeatureSpec
 
 BAR_S = 300
@@ -91,3 +92,67 @@ def test_rates_do_not_pile_up_while_no_row_is_made() -> None:
         list(market.close(int(stamps[-1]) // NS_PER_S))
         sizes.append(sum(values.nbytes for values in market.state().values()))
     assert max(sizes[5:]) == min(sizes[5:])
+
+
+def books(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """A touch every second that moves."""
+    rng = np.random.default_rng(5)
+    mid = 100 * np.exp(np.cumsum(1e-4 * rng.standard_normal(n)))
+    ts_ns = START_NS + NS_PER_S * np.arange(n, dtype=np.int64)
+    return ts_ns, np.column_stack([mid - 0.01, np.ones(n), mid + 0.01, np.ones(n)])
+
+
+MID = FeatureSpec(bar_s=1, every_s=1, horizons_s=(60,), features=("log_rv_10s",), price="mid", depth=1)
+
+
+def test_a_callers_array_may_be_used_again() -> None:
+    ts_ns, matrix = books(60)
+    rows = []
+    for once in (matrix, None):
+        online = Online(MID, {"A": ("book_snapshots_1",)}, ("A",), delay_s=3.0)
+        buffer, found = np.empty((1, 4)), []
+        for i in range(60):
+            buffer[:] = matrix[i]
+            found += online.add_books("A", ts_ns[i : i + 1], matrix[i : i + 1] if once is not None else buffer)
+        rows.append(np.concatenate([r.values[:, 0] for r in found]))  # noqa: PD011 - Rows, no pandas
+    np.testing.assert_array_equal(*rows)
+    assert len(rows[0]) > 40
+
+
+def test_a_late_book_event_does_not_end_the_session() -> None:
+    spec = FeatureSpec(bar_s=1, every_s=1, horizons_s=(60,), features=("log_rv_10s",), price="mid", depth=1, pause_s=60)
+    ts_ns, matrix = books(200)
+    online = Online(spec, {"A": ("book_snapshots_1", "trades")}, ("A",))
+    origins: list[int] = []
+    for i in range(200):
+        found = online.add_books("A", ts_ns[i : i + 1], matrix[i : i + 1])
+        if i == 100:
+            found += online.advance(int(ts_ns[i]) + 50 * NS_PER_S)
+            late = online.add_books("A", ts_ns[i : i + 1] + NS_PER_S, matrix[i : i + 1])
+            assert not late
+        origins += [int(t) for r in found for t in r.origin_ns]
+    steps = np.diff(origins)
+    assert steps.min() == steps.max() == NS_PER_S
+
+
+def test_the_volume_of_a_tape_that_may_be_dead_is_not_zero() -> None:
+    spec = FeatureSpec(bar_s=1, every_s=1, horizons_s=(60,), features=("log_quote_60s",), price="mid", depth=1)
+    ts_ns, matrix = books(4_000)
+    names = ("bid_px_0", "bid_sz_0", "ask_px_0", "ask_sz_0")
+    frame = pl.DataFrame({"ts_ns": ts_ns, **{name: matrix[:, j] for j, name in enumerate(names)}})
+    stamps = START_NS + np.arange(500, 700) * NS_PER_S
+    trades = TRADES.conform(pl.DataFrame({"ts_ns": stamps, "price": 100.0, "size": 1.0}))
+    tables: dict[str, Frames] = {"A": {"book_snapshots_1": [book_snapshots(1).conform(frame)], "trades": [trades]}}
+    panel = compute_panels(tables, ("A",), spec)["A"]
+    second = (panel.origin_ns - START_NS) // NS_PER_S
+    known = panel.known[:, 0]
+    assert not known[second < 560].any()
+    assert known[(second >= 560) & (second <= 2_500)].all()
+    assert not known[second > 2_501].any()
+    assert (panel.column("log_quote_60s")[(second > 770) & (second < 2_400)] == 0).all()  # nothing was traded
+
+
+def test_what_bars_do_not_tell_may_be_null() -> None:
+    whole = bars(200, 1)
+    holed = whole.with_columns(*(pl.lit(None, pl.Float64).alias(c) for c in ("quote_volume", "trades", "buy_volume")))
+    same(panel_of(SPEC, A=holed), panel_of(SPEC, A=whole))
