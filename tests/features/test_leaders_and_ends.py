@@ -115,7 +115,7 @@ def test_a_callers_array_may_be_used_again() -> None:
             buffer[:] = matrix[i]
             found += online.add_books("A", ts_ns[i : i + 1], matrix[i : i + 1] if once is not None else buffer)
         rows.append(np.concatenate([r.values[:, 0] for r in found]))  # noqa: PD011 - Rows, no pandas
-    np.testing.assert_array_equal(*rows)
+    np.testing.assert_array_equal(rows[0], rows[1])
     assert len(rows[0]) > 40
 
 
