@@ -20,35 +20,24 @@ def _resilience(look: Look, x: Floats, y: Floats, xy: Floats, xx: Floats) -> Flo
     return 1.0 - slope(look.rows - 1, x, y, xy, xx)
 
 
-def _log_depth(bids: Floats, asks: Floats) -> Floats:
-    return np.log(positive(bids + asks))
-
-
 def _notional(bids: Floats, asks: Floats, mid: Floats) -> Floats:
     return (bids + asks) * mid
 
 
-def _of_pairs(sides: tuple[str, str], value: Callable[[Floats, Floats], Floats]) -> Term:
+def _of_pairs(number: int, value: Callable[[Floats, Floats], Floats]) -> Term:
     """A function of the log depth of a row and of the row before."""
-
-    def compute(bids: Floats, asks: Floats) -> Floats:
-        x = _log_depth(bids, asks)
-        return value(x[:-1], x[1:])
-
-    return Term(sides, compute, span=2)
+    return Term((f"log_size_{number}",), lambda x: value(x[:-1], x[1:]), span=2)
 
 
 def _resilience_of(number: int) -> Family:
-    pair = (f"depth_bid_{number}", f"depth_ask_{number}")
     sums = (
-        Sum(_of_pairs(pair, lambda x, _: x)),
-        Sum(_of_pairs(pair, lambda _, y: y)),
-        Sum(_of_pairs(pair, np.multiply)),
-        Sum(_of_pairs(pair, lambda x, _: x * x)),
+        Sum(_of_pairs(number, lambda x, _: x)),
+        Sum(_of_pairs(number, lambda _, y: y)),
+        Sum(_of_pairs(number, np.multiply)),
+        Sum(_of_pairs(number, lambda x, _: x * x)),
     )
-    return Family(
-        "1 − slope of ln depth on itself a row before", "share recovered per row", sums, _resilience, least_rows=4
-    )
+    told = "1 − slope of ln(D_bid + D_ask) on itself a row before"
+    return Family(told, "share recovered per row", sums, _resilience, least_rows=4)
 
 
 def _depth_of(number: int) -> Family:

@@ -10,9 +10,12 @@ from features.book import BookBuilder
 from features.clock import NS_PER_S
 from features.engine import Channels, Ints, State, below
 from features.errors import SettingError
+from features.families.family import positive
 from features.fronts.tally import Pending, Tally, distinct, running
 from features.orderflow import book_columns, sweep
 from features.terms import Floats
+
+LOG_SIZE = "log_size_"
 
 
 class Books(Protocol):
@@ -204,7 +207,7 @@ def as_matrix(frame: pl.DataFrame, depth: int) -> Floats:
 
 @dataclass(slots=True)
 class BookFront:
-    """Rows of books: the columns of :mod:`features.orderflow`, and the mid as a price.
+    """Rows of books: the columns of :mod:`features.orderflow`, and ``log_size_N``, the log of the depth of both sides.
 
     Raises
     ------
@@ -217,6 +220,7 @@ class BookFront:
     columns: tuple[str, ...]
     _levels: tuple[int, ...] = field(init=False)
     _notionals: tuple[float, ...] = field(init=False)
+    _sizes: tuple[str, ...] = field(init=False)
     _before: Floats = field(init=False)
     _next: int = field(init=False, default=-1)
 
@@ -231,7 +235,8 @@ class BookFront:
             )
         self._levels = tuple(sorted(levels | {self.depth}))
         self._before = np.full(4 * self.depth, np.nan)
-        known = set(book_columns(self._levels, self._notionals))
+        self._sizes = tuple(name for name in self.columns if name.startswith(LOG_SIZE))
+        known = {*book_columns(self._levels, self._notionals), *self._sizes}
         if unknown := sorted(set(self.columns) - known):
             raise SettingError(f"{', '.join(unknown)} needs a book of two levels at least; raise the spec's depth")
 
@@ -247,6 +252,9 @@ class BookFront:
         mid_before = np.append((self._before[0] + self._before[half]) / 2, out[0, :-1])
         self._before, self._next = books[-1].copy(), stop
         table = dict(zip(names, out, strict=True))
+        for name in self._sizes:
+            bids, asks = (table[f"depth_{side}_{name.removeprefix(LOG_SIZE)}"] for side in ("bid", "ask"))
+            table[name] = np.log(positive(bids + asks))
         return {name: table[name] for name in ("mid", *self.columns)}, mid_before
 
     def state(self) -> State:

@@ -29,6 +29,7 @@ def channels() -> Channels:
     volume, bought = RNG.gamma(2.0, 1.0, ROWS), RNG.uniform(0, 1, ROWS)
     mid = np.exp(close)
     signed = volume * (2 * bought - 1)
+    bid_depth, ask_depth = RNG.gamma(3.0, 1.0, (2, ROWS))
     return {
         "log_close": close,
         "log_open": open_,
@@ -48,8 +49,9 @@ def channels() -> Channels:
         "microprice_frac": RNG.normal(0, 1e-5, ROWS),
         "slope_bid": RNG.uniform(100, 200, ROWS),
         "slope_ask": RNG.uniform(100, 200, ROWS),
-        "depth_bid_5": RNG.gamma(3.0, 1.0, ROWS),
-        "depth_ask_5": RNG.gamma(3.0, 1.0, ROWS),
+        "depth_bid_5": bid_depth,
+        "depth_ask_5": ask_depth,
+        "log_size_5": np.log(bid_depth + ask_depth),
         "imbalance_5": RNG.uniform(-1, 1, ROWS),
         "ofi_5": RNG.normal(0, 1, ROWS),
         "cost_buy_5": RNG.uniform(1e-5, 1e-4, ROWS),
