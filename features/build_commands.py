@@ -36,6 +36,7 @@ def build(
     import numpy as np
 
     from features.clock import format_utc
+    from features.inputs import find_inputs, kind
     from features.pipeline import build_panels
     from features.specs import find_spec
 
@@ -56,6 +57,8 @@ def build(
         table.add_row(name, f"{len(panel):,}", first, last, *shares)
     console.print(table)
     for name, panel in panels.items():
+        tables = (f"{table.venue} {kind(table)}" for table in find_inputs(store, venue, name, chosen).tables)
+        console.print(f"{escape(name)}: of {', '.join(tables)}", highlight=False, soft_wrap=True)
         _tell_unknown(name, panel)
     about = f"spec {chosen.hash[:12]}, {len(chosen.features)} features, purge {chosen.purge_s} s"
     told = f"{about}, panels in {escape(str(out))}"

@@ -255,7 +255,7 @@ def test_what_is_never_known_is_named(tmp_path: Path, bars: pd.DataFrame, run: R
     assert done.code == 0
     assert "UNTOLD: never known: signed_4h\n" in done.out
     assert "UNTOLD: at no origin is everything known; leave out what is not, or import what it needs" in done.out
-    assert "\nTOLD:" not in done.out
+    assert "\nTOLD: of v bars_900s\nspec" in done.out
     found = {symbol: load_panel(path) for symbol, path in panels(tmp_path / "panels").items()}
     assert found["UNTOLD"].known.all(axis=0).tolist() == [True, True, False]
     assert found["UNTOLD"].blind.all()

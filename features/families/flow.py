@@ -21,7 +21,7 @@ LATER = 5  # rows after which the mid shows what a trade moved
 
 def _illiquidity(log_return: Floats, quote_volume: Floats) -> Floats:
     """Size of the move for a million traded; 0 in rows without volume, which are left out of the mean."""
-    traded = ~(quote_volume <= 0)
+    traded = ~(quote_volume <= 0) | np.isnan(log_return)
     return np.divide(MILLION * np.abs(log_return), quote_volume, out=np.zeros_like(log_return), where=traded)
 
 

@@ -13,21 +13,26 @@ from models.classical import law
 
 FloatArray = NDArray[np.float64]
 LEAST_ROWS = 10
-WIDEST = 3.0  # standard deviations: a feature further out than the past knew is read as this far
+BEYOND = 3.0  # standard deviations beyond the furthest that the past knew: a feature further out is read as this far
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A fitted line: features of this centre and scale; ``intercept`` has the log of the smearing factor in it."""
+    """A fitted line: features of this centre and scale, read up to ``reach``.
+
+    ``intercept`` has the log of the smearing factor in it.
+    """
 
     centre: FloatArray
     scale: FloatArray
+    reach: FloatArray
     slope: FloatArray
     intercept: float
 
     def at(self, x: FloatArray) -> FloatArray:
         """Log variance, shape (n, k) -> (n,)."""
-        value: FloatArray = standardised(x, self.centre, self.scale) @ self.slope + self.intercept
+        z = np.clip(standardised(x, self.centre, self.scale), -self.reach, self.reach)
+        value: FloatArray = z @ self.slope + self.intercept
         return value
 
 
@@ -123,7 +128,7 @@ def fit_line(x: FloatArray, target: FloatArray, weight: float, prior_share: floa
     slope = np.linalg.solve(moments, weight * (z - mean_z).T @ (target - mean_y))
     level = mean_y - mean_z @ slope
     smear = np.log(np.exp(target - level - z @ slope).mean())
-    return Line(centre, scale, slope, float(level + smear))
+    return Line(centre, scale, np.abs(z).max(axis=0) + BEYOND, slope, float(level + smear))
 
 
 def known_rows(summary: Callable[..., np.floating], x: FloatArray) -> FloatArray:
@@ -139,6 +144,5 @@ def known_rows(summary: Callable[..., np.floating], x: FloatArray) -> FloatArray
 
 
 def standardised(x: FloatArray, centre: FloatArray, scale: FloatArray) -> FloatArray:
-    """Features in standard deviations from their mean, at most ``WIDEST``; 0 where unknown."""
-    z = np.clip((x - centre) / scale, -WIDEST, WIDEST)
-    return np.where(np.isfinite(x), z, 0.0)
+    """Features in standard deviations from their mean; 0 where unknown."""
+    return np.where(np.isfinite(x), (x - centre) / scale, 0.0)

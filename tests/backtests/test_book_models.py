@@ -16,7 +16,7 @@ from features.panel import Panel
 from features.spec import FeatureSpec
 from features.targets import Targets
 from models.base import LEVELS
-from models.classical.ridge import WIDEST, LogRidge, fit_line
+from models.classical.ridge import BEYOND, LogRidge, fit_line
 from models.tails import student_t_quantiles, student_t_shortfall
 
 FEATURES = ("log_rv_5s", "log_rv_60s", "imbalance_5_10s")
@@ -42,9 +42,9 @@ def test_the_ridge_is_that_of_another_library() -> None:
     x, y = made_up(200)
     line = fit_line(x, y, weight=0.25, prior_share=0.4)
     z = (x - x.mean(axis=0)) / x.std(axis=0)
-    theirs = Ridge(alpha=3 * 0.6 / 0.4 / 0.25).fit(np.clip(z, -WIDEST, WIDEST), y)
+    theirs = Ridge(alpha=3 * 0.6 / 0.4 / 0.25).fit(z, y)
     np.testing.assert_allclose(line.slope, theirs.coef_, rtol=1e-9)
-    fitted = theirs.predict(np.clip(z, -WIDEST, WIDEST))
+    fitted = theirs.predict(z)
     np.testing.assert_allclose(line.at(x), fitted + np.log(np.exp(y - fitted).mean()), rtol=1e-9)
 
 
@@ -80,7 +80,7 @@ def test_what_is_unknown_or_constant_or_far_out_moves_no_forecast() -> None:
     centre, scale = model.lines[0].centre, model.lines[0].scale
     rows = np.tile(centre, (4, 1))
     rows[1, [0, 2]] = np.nan
-    rows[2:, 0] += np.array([50, 3]) * scale[0]
+    rows[2:, 0] += np.array([50, model.lines[0].reach[0]]) * scale[0]
     forecast = model.forecast(panel_of(rows, np.zeros(4)))
     assert forecast.variance[0, 0] == pytest.approx(forecast.variance[1, 0], rel=1e-5)
     assert forecast.variance[2, 0] == pytest.approx(forecast.variance[3, 0], rel=1e-5)
@@ -190,3 +190,13 @@ def test_windows_apart_are_as_many_as_a_search_finds() -> None:
         for i in range(12):
             best[i] = 1 + max((best[j] for j in range(i) if at_s[i] - at_s[j] >= 30), default=0)
         assert apart(at_s * NS_PER_S, 30) == best.max()
+
+
+def test_a_crash_is_read_as_far_as_three_deviations_beyond_the_past() -> None:
+    x, y = made_up(200)
+    line = fit_line(x, y, weight=1.0, prior_share=0.4)
+    furthest = np.abs((x - x.mean(axis=0)) / x.std(axis=0)).max(axis=0)
+    sign = np.sign(line.slope)
+    out = [line.at(x.mean(axis=0) + sign * reach * x.std(axis=0))[()] for reach in (furthest + BEYOND, furthest + 9.0)]
+    assert out[0] == pytest.approx(out[1])
+    assert out[0] == pytest.approx(line.intercept + (np.abs(line.slope) * (furthest + BEYOND)).sum())

@@ -177,6 +177,20 @@ def test_an_unknown_row_makes_every_window_with_it_unknown(name: str) -> None:
     np.testing.assert_array_equal(found[: touched.start], whole[: touched.start])
 
 
+@pytest.mark.parametrize("name", all_names())
+def test_one_unknown_channel_is_enough_to_make_a_window_unknown(name: str) -> None:
+    if name in FAR_BACK or parse(name, 60).family.clock:
+        return
+    needed = Plan(FeatureSpec(bar_s=60, every_s=60, horizons_s=(3_600,), features=(name,))).memory
+    for channel in needed:
+        holed = {c: v.copy() for c, v in WHOLE.items()}
+        holed[channel][200] = np.nan
+        found = column(name, holed)
+        first = ROWS - len(found)
+        inner = slice(200 - first + 6, 200 - first + 54)  # what counts a row later or not at a window's ends is let off
+        assert np.isnan(found[inner]).all(), channel
+
+
 def test_flat_prices_and_no_trade_are_told_not_passed_for_calm() -> None:
     flat = {c: np.full(ROWS, v[1]) for c, v in WHOLE.items()}
     flat["log_return"] = np.zeros(ROWS)
