@@ -1,48 +1,24 @@
 """``margincast data`` from the outside: what is printed, what is stored, and how a fault ends."""
 
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-import margincast
 from features import fetch
 from features.sources import SOURCES
 from features.tape import Stream, Tape
+from tests.running import Run, runner
 
 T_MS = 1_700_000_000_000
 HEAD = "symbol,ts_ms,trade_id,price,size,side"
 
 
-@dataclass(frozen=True)
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Done]
-
-
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """One call of the program in a folder of its own, on a wide terminal."""
+    """Calls in a folder of their own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: str) -> Done:
-        capsys.readouterr()
-        with monkeypatch.context() as patch:
-            patch.setattr(sys, "argv", ["margincast", "data", *arguments])
-            with pytest.raises(SystemExit) as ended:
-                margincast.main()
-        printed = capsys.readouterr()
-        return Done(int(ended.value.code or 0), printed.out, printed.err)
-
-    return run
+    return runner(monkeypatch, capsys, "data")
 
 
 def trades(path: Path, count: int = 150, bad: str = "") -> Path:

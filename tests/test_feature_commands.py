@@ -1,15 +1,11 @@
 """``margincast features`` from the outside: what is printed, what is kept, and how a fault ends."""
 
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-import margincast
 from features import reference
 from features.families import BOOK_FAMILIES_OF_N, CROSS_FAMILIES, FAMILIES
 from features.pipeline import compute_panel, load_panel
@@ -17,6 +13,7 @@ from features.sources import sample
 from features.spec import FeatureSpec
 from features.specs import names
 from features.store import Series, Store
+from tests.running import Run, runner
 
 T_S = 1_700_000_040  # a whole minute
 HOURLY = 'bar_s = 900\nhorizons_s = [3600]\nfeatures = ["log_rv_4h", "log_bv_24h", "weekend"]\n'
@@ -28,32 +25,11 @@ SECONDS = (
 UNTIL_S = 7
 
 
-@dataclass(frozen=True)
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Done]
-
-
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """One call of the program in a folder of its own, on a wide terminal."""
+    """Calls in a folder of their own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: str) -> Done:
-        capsys.readouterr()
-        with monkeypatch.context() as patch:
-            patch.setattr(sys, "argv", ["margincast", *arguments])
-            with pytest.raises(SystemExit) as ended:
-                margincast.main()
-        printed = capsys.readouterr()
-        return Done(int(ended.value.code or 0), printed.out, printed.err)
-
-    return run
+    return runner(monkeypatch, capsys)
 
 
 @pytest.fixture
