@@ -120,19 +120,19 @@ def test_a_callers_array_may_be_used_again() -> None:
 
 
 def test_a_late_book_event_does_not_end_the_session() -> None:
-    spec = FeatureSpec(bar_s=1, every_s=1, horizons_s=(60,), features=("log_rv_10s",), price="mid", depth=1, pause_s=60)
+    """A book event from before the last row that had any must not be taken for the one that the next is far from."""
+    names = ("log_rv_10s", "log_spread_10s")
+    spec = FeatureSpec(bar_s=1, every_s=1, horizons_s=(60,), features=names, depth=1, pause_s=60)
     ts_ns, matrix = books(200)
-    online = Online(spec, {"A": ("book_snapshots_1", "trades")}, ("A",))
-    origins: list[int] = []
-    for i in range(200):
-        found = online.add_books("A", ts_ns[i : i + 1], matrix[i : i + 1])
-        if i == 100:
-            found += online.advance(int(ts_ns[i]) + 50 * NS_PER_S)
-            late = online.add_books("A", ts_ns[i : i + 1] + NS_PER_S, matrix[i : i + 1])
-            assert not late
-        origins += [int(t) for r in found for t in r.origin_ns]
-    steps = np.diff(origins)
-    assert steps.min() == steps.max() == NS_PER_S
+    trades = TRADES.conform(pl.DataFrame({"ts_ns": ts_ns[:102], "price": matrix[:102, 0], "size": 1.0}))
+    online = Online(spec, {"A": ("trades", "book_snapshots_1")}, ("A",))
+    found = online.add("A", "trades", trades)
+    found += online.advance(int(ts_ns[130]))
+    found += online.add_books("A", ts_ns[[90, 155, 160]], matrix[[90, 155, 160]])
+    origins = np.concatenate([r.origin_ns for r in found])
+    assert online.tallies["A"]["book"].late == 1
+    assert set(np.diff(origins)) == {NS_PER_S}
+    assert origins[-1] == ts_ns[160]
 
 
 def test_the_volume_of_a_tape_that_may_be_dead_is_not_zero() -> None:
