@@ -22,6 +22,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from backtests.commands import backtest
 from features.build_commands import app as features_app
 from features.commands import app as data_app
 from features.errors import DataError, SettingError
@@ -38,6 +39,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.command(
+    epilog="Examples:  [bold]margincast backtest --store data[/]  (the packaged comparison of four coins)   |   "
+    "[bold]margincast backtest --config mine.toml --out mine[/]   |   "
+    "[bold]margincast backtest --symbols BTCUSDT --models har_log,garch_t --from 2024-01-01[/]"
+)(backtest)
 app.add_typer(data_app, name="data")
 app.add_typer(features_app, name="features")
 console = Console()

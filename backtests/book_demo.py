@@ -12,7 +12,7 @@ from backtests.book_report import mid_at, write_book_report
 from backtests.book_scores import score_session
 from backtests.book_session import VENUE, Session, depth_of, span_ns, store_session, trades_of
 from backtests.book_walk import walk_session
-from backtests.walkforward import write_forecasts
+from backtests.demo_walk import write_forecasts
 from features.files import write_json, write_text
 from features.panel import Panel
 from features.pipeline import Progress, build_panels

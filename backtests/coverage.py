@@ -6,7 +6,37 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
+from backtests.overlap import combine_phases
+
+FloatArray = NDArray[np.float64]
 Hits = NDArray[np.bool_]
+
+
+def hits_of(log_return: FloatArray, quantile: FloatArray, level: float) -> Hits:
+    """Returns strictly beyond their quantile: below it for levels up to one half, above it for higher ones.
+
+    Parameters
+    ----------
+    log_return, quantile : arrays of shape (n,), of the same windows.
+    level : of the quantile; the tests below take the tail's probability, :func:`tail_probability`.
+
+    Examples
+    --------
+    >>> hits_of(np.array([-2.0, -1.0, 3.0]), np.array([-1.0, -1.0, -1.0]), 0.05)
+    array([ True, False, False])
+    """
+    return log_return < quantile if level <= 0.5 else log_return > quantile
+
+
+def tail_probability(level: float) -> float:
+    """Probability beyond the quantile of a level, free of the rounding of ``1 - level``.
+
+    Examples
+    --------
+    >>> tail_probability(0.01), tail_probability(0.99)
+    (0.01, 0.01)
+    """
+    return level if level <= 0.5 else round(1 - level, 12)
 
 
 def _log_likelihood(hits: int, misses: int, rate: float) -> float:
@@ -61,6 +91,11 @@ def christoffersen_lr(hits: Hits) -> float:
     return 2 * (chain - pooled)
 
 
+def christoffersen_p(hits: Hits) -> float:
+    """P-value of :func:`christoffersen_lr`."""
+    return float(chi2.sf(christoffersen_lr(hits), 1))
+
+
 def conditional_coverage_p(hits: Hits, level: float) -> float:
     """P-value of coverage and independence together: the two ratios add, two degrees of freedom."""
     ratio = kupiec_lr(int(hits.sum()), len(hits), level) + christoffersen_lr(hits)
@@ -70,12 +105,7 @@ def conditional_coverage_p(hits: Hits, level: float) -> float:
 def over_phases(test: Callable[[Hits, float], float], hits: Hits, level: float, step: int) -> float:
     """P-value of a test where windows overlap: run on each ``step``-th hit, combined as twice the median.
 
-    ``min(1, 2 median p)`` keeps the level under any dependence of the sub-samples (it is conservative).
-
-    References
-    ----------
-    Rueschendorf (1982), "Random variables with maximum sums", Advances in
-    Applied Probability 14(3).
+    No origin may be missing; where some are, and for tests that need more than hits, use
+    :func:`~backtests.overlap.combine_phases`.
     """
-    p_values = [test(hits[phase::step], level) for phase in range(step)]
-    return float(p_values[0] if step == 1 else min(1.0, 2 * np.median(p_values)))
+    return combine_phases(lambda rows: test(hits[rows], level), np.arange(len(hits)) % step, step)

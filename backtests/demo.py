@@ -13,7 +13,7 @@ from backtests.demo_plan import BASELINE, LEAST_TEST_DAYS, LEAST_TRAINING_DAYS, 
 from backtests.demo_report import write_demo_report
 from backtests.margin import score_margin
 from backtests.scoreboard import reliability, score_all
-from backtests.walkforward import read_forecasts, walk_forward, write_forecasts
+from backtests.demo_walk import read_forecasts, walk_forward, write_forecasts
 from features.clock import DAY_NS, HOUR_NS, NS_PER_S, format_utc
 from features.errors import SettingError, ShortHistoryError
 from features.files import code_hash, discard, is_sealed, seal, sha256_of, write_json, write_text
@@ -30,7 +30,7 @@ from training.config import TrainingConfig
 from training.fit import CODE, train
 
 # What changes a forecast; a change elsewhere re-uses what was computed.
-FORECAST_CODE = ("features", "models", "backtests.walkforward")
+FORECAST_CODE = ("features", "models", "backtests.demo_walk")
 
 Bar = Callable[[str], Progress]  # a progress bar for a named step
 

@@ -1,92 +1,77 @@
-"""Forecasts as they would have been made: refitted on a schedule, each on the past of its own time."""
+"""All folds of all models, in parallel, each kept: a run that was killed goes on at the next fold."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from features.clock import month_starts
-from features.errors import ShortHistoryError
-from features.files import written_whole
+from backtests.code import code_of
+from backtests.config import BacktestConfig, ModelEntry
+from backtests.fold_files import is_finished, write_fold
+from backtests.fold_run import run_fold
+from backtests.folds import Fold, plan_folds
+from backtests.workers import in_parallel
+from features.files import sha256_of
 from features.panel import Panel
 from features.pipeline import Progress, no_progress
-from models.base import LEVELS, Forecast, Forecaster, concatenate
-from models.calibration import Calibration, calibrate
+from models import FORECASTERS, POOLED
+
+ENGINE = ("backtests.fold_run", "backtests.fold_files", "backtests.folds")
 
 
-def walk_forward(
-    model: Forecaster,
-    panel: Panel,
-    from_ns: int,
-    to_ns: int,
-    calibration: Calibration,
-    progress: Progress = no_progress,
-) -> Forecast:
-    """Calibrated forecasts from every origin in ``[from_ns, to_ns]``, refitted at each month's start.
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One fold of one forecaster, and the folder where its result belongs."""
 
-    A fold's model is fitted on the panel as it stood at the fold's start:
-    windows that had not ended then are NaN, which is the purge. Calibration
-    moves on hour by hour, on windows that had ended.
+    forecaster: str
+    options: dict[str, Any]
+    fold: Fold
+    folder: Path
 
-    Raises
-    ------
-    ShortHistoryError
-        If the panel has no origin in the period or no past before it.
+
+def plan_jobs(entry: ModelEntry, config: BacktestConfig, purge_s: int, data: str, out: Path) -> list[Job]:
+    """The folds of one row of the comparison; rows that differ in their tails alone share them.
+
+    A folder's name holds the hash of everything that its content depends on.
+
+    Parameters
+    ----------
+    purge_s : the longest horizon.
+    data : hash of the panels.
+    out : folder of all folds.
     """
-    starts = month_starts(from_ns, to_ns)
-    if panel.first_row_from(from_ns) == 0 or panel.origin_ns[-1] < from_ns:
-        raise ShortHistoryError("a walk-forward needs origins in its period and a past before it; choose other dates")
-    folds = []
-    for i, (start_ns, stop_ns) in enumerate(zip(starts, [*starts[1:], to_ns + 1], strict=True)):
-        folds.append(_fold(model, panel, start_ns, stop_ns, calibration))
-        progress(i + 1, len(starts))
-    return concatenate(folds)
+    if entry.forecaster is None:
+        return []
+    code = code_of({**FORECASTERS, **POOLED}[entry.forecaster], *ENGINE)
+    jobs = []
+    for fold in plan_folds(config.lead_from_ns, config.test_to_ns, config.schedule_of(entry), purge_s):
+        key = sha256_of([entry.forecaster, entry.options, asdict(fold), data, code])
+        jobs.append(Job(entry.forecaster, entry.options, fold, out / entry.forecaster / f"{fold.name}-{key[:16]}"))
+    return jobs
 
 
-def _fold(model: Forecaster, panel: Panel, start_ns: int, stop_ns: int, calibration: Calibration) -> Forecast:
-    """Fit at the start, forecast the origins in ``[start_ns, stop_ns)``."""
-    fitted = model.fit(panel.until(start_ns))
-    past = panel.until(stop_ns - 1)
-    first = past.first_row_from(start_ns)
-    recent = past.rows(max(0, first - calibration.warm_up_rows), len(past))
-    return calibrate(fitted.forecast(recent), recent, calibration, recent.first_row_from(start_ns))
+def run_jobs(
+    jobs: Sequence[Job], panels: Mapping[str, Path], workers: int, progress: Progress = no_progress
+) -> int:
+    """Run every job whose result is not there yet; answers how many were.
 
-
-def write_forecasts(forecasts: dict[str, Forecast], instrument: str, path: Path) -> None:
-    """Write forecasts as a long table: one row a model, origin and horizon, a column a level.
-
-    Columns: instrument, origin_ms, horizon_s, model, variance, ``q_LEVEL``, ``es_LEVEL``.
+    Parameters
+    ----------
+    jobs : folds of models.
+    panels : folder of each instrument's panel.
+    workers : processes.
     """
-    frames = [_to_frame(forecast, instrument, name) for name, forecast in forecasts.items()]
-    with written_whole(path) as scratch:
-        pd.concat(frames, ignore_index=True).to_parquet(scratch, compression="zstd", index=False)
+    folders = {job.folder: job for job in jobs}
+    waiting = [job for folder, job in folders.items() if not is_finished(folder)]
+    done = len(folders) - len(waiting)
+    progress(done, len(folders))
+    for _ in in_parallel(_run, waiting, panels, workers):
+        done += 1
+        progress(done, len(folders))
+    return len(folders) - len(waiting)
 
 
-def _to_frame(forecast: Forecast, instrument: str, model: str) -> pd.DataFrame:
-    n, n_horizons = forecast.variance.shape
-    columns = {
-        "instrument": instrument,
-        "origin_ms": np.repeat(forecast.origin_ns // 1_000_000, n_horizons),
-        "horizon_s": np.tile(np.array(forecast.horizons_s, dtype=np.int32), n),
-        "model": model,
-        "variance": forecast.variance.ravel(),
-    }
-    for k, level in enumerate(forecast.levels):
-        columns[f"q_{level:g}"] = forecast.quantiles[:, :, k].ravel()
-        columns[f"es_{level:g}"] = forecast.shortfall[:, :, k].ravel()
-    return pd.DataFrame(columns)
-
-
-def read_forecasts(path: Path, model: str) -> Forecast:
-    """Read one model's forecasts back from :func:`write_forecasts`."""
-    frame = pd.read_parquet(path, filters=[("model", "==", model)])
-    horizons_s = tuple(int(h) for h in frame["horizon_s"].unique())
-    shape = (-1, len(horizons_s), len(LEVELS))
-    return Forecast(
-        origin_ns=frame["origin_ms"].to_numpy()[:: len(horizons_s)] * 1_000_000,
-        horizons_s=horizons_s,
-        variance=frame["variance"].to_numpy().reshape(shape[:2]),
-        levels=LEVELS,
-        quantiles=frame[[f"q_{p:g}" for p in LEVELS]].to_numpy().reshape(shape),
-        shortfall=frame[[f"es_{p:g}" for p in LEVELS]].to_numpy().reshape(shape),
-    )
+def _run(job: Job, panels: Mapping[str, Panel]) -> None:
+    result = run_fold(job.forecaster, job.options, job.fold, panels)
+    about = {"forecaster": job.forecaster, "options": job.options, "fold": asdict(job.fold)}
+    write_fold(job.folder, about, result.outcomes, result.forecasts)

@@ -15,6 +15,7 @@ DataError
 ├── UnknownInstrumentError  an instrument that the store or the model does not hold
 ├── UnknownHorizonError     a horizon that was not forecast
 ├── StaleDataError          no fresh forecast exists; nothing older is used instead
+├── ConvergenceError        an estimation that found no optimum
 └── ForecastError           numbers that no forecast or margin may be made of
 
 Each message says what was wrong, where (file, row, timestamp) and what to do.
@@ -84,6 +85,10 @@ class UnknownHorizonError(DataError):
 
 class StaleDataError(DataError):
     """No fresh forecast exists; nothing older is used instead."""
+
+
+class ConvergenceError(DataError):
+    """An estimation that found no optimum; what it stopped at is used for nothing."""
 
 
 class ForecastError(DataError):

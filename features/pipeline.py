@@ -179,6 +179,19 @@ def build_panels(
     UnknownInstrumentError, SettingError, ShortHistoryError
         See :func:`features.inputs.find_inputs` and :func:`compute_panels`.
     """
+    folders = panel_folders(root, venue, symbols, spec, cache, progress)
+    return {symbol: load_panel(folder) for symbol, folder in folders.items()}
+
+
+def panel_folders(
+    root: Path,
+    venue: str | None,
+    symbols: tuple[str, ...],
+    spec: FeatureSpec,
+    cache: Path,
+    progress: Progress = no_progress,
+) -> dict[str, Path]:
+    """Folders of the panels of :func:`build_panels`, made where they are not there; a name tells what it holds."""
     inputs = {s: find_inputs(root, venue, s, spec) for s in dict.fromkeys((*symbols, *Plan(spec).leaders))}
     code = code_hash(*FEATURE_CODE)
     leaders = [inputs[s].fingerprint for s in Plan(spec).leaders]
@@ -188,7 +201,7 @@ def build_panels(
         with locked(cache / ".lock"):  # of two processes that want a panel one makes it
             _make(inputs, folders, spec, progress)
     progress(1, 1)
-    return {s: load_panel(folders[s]) for s in symbols}
+    return folders
 
 
 def _make(inputs: dict[str, Inputs], folders: dict[str, Path], spec: FeatureSpec, progress: Progress) -> None:

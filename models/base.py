@@ -1,5 +1,6 @@
 """What every model answers, classical or neural, and what it must be able to do."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -125,4 +126,20 @@ class Forecaster(Protocol):
 
     def forecast(self, panel: Panel) -> Forecast:
         """Forecast from every origin of the panel, before calibration."""
+        ...
+
+
+class PooledForecaster(Protocol):
+    """A model that learns from several instruments at once and forecasts each of them, also one that it never saw.
+
+    What one instrument tells of another comes through the spec's leaders (``BTCUSDT.log_rv_1h``): a panel alone
+    is enough to forecast from.
+    """
+
+    def fit(self, panels: Sequence[Panel]) -> Self:
+        """Fit on every row whose window had ended, of panels of one spec. Answers a fitted model."""
+        ...
+
+    def forecast(self, panel: Panel) -> Forecast:
+        """Forecast from every origin of one instrument's panel, before calibration."""
         ...

@@ -1,135 +1,125 @@
-"""Walk-forward: refitted on the past of each fold, whole, and readable again."""
+"""A walk-forward is the same however it is cut: by processes, by being killed, by what was there already."""
 
-from dataclasses import replace
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from backtests.margin import realised_loss, score_margin
-from backtests.scoreboard import reliability, score_all
-from backtests.walkforward import read_forecasts, walk_forward, write_forecasts
-from features.clock import HOUR_NS, format_utc, parse_utc
-from features.errors import ShortHistoryError
+from backtests import walkforward
+from backtests.code import code_of
+from backtests.config import BacktestConfig
+from backtests.fold_files import read_outcomes, read_raw
+from backtests.fold_run import FoldResult, run_fold
+from backtests.walkforward import Job, plan_jobs, run_jobs
+from backtests.folds import Fold
 from features.panel import Panel
+from features.pipeline import save_panel
 from models import FORECASTERS
-from models.base import LEVELS, Forecast
-from models.calibration import Calibration
-from models.classical import law
-from models.classical.log_har import LogHar
-from models.tails import normal_quantiles
-from serving.margin.policy import MarginPolicy
-from serving.schedule import publish
 
-FROM, TO = parse_utc("2020-05-20"), parse_utc("2020-07-10T05:00")
+CONFIG = BacktestConfig.model_validate(
+    {
+        "symbols": ["BTCUSDT"],
+        "spec": "any",
+        "test_from": "2020-06-01",
+        "test_to": "2020-08-10T23:00",
+        "baseline": "har",
+        "schedule": {"lead_days": 31, "window_months": 3, "recall_days": 40},
+        "models": [
+            {"name": "har", "forecaster": "log_har"},
+            {"name": "har_t", "forecaster": "log_har", "tail": "student_t"},
+            {"name": "ewma", "forecaster": "ewma", "schedule": {"refit_months": 2}},
+        ],
+    }
+)
 
 
 @pytest.fixture(scope="module")
-def forecast(panel: Panel, brief_calibration: Calibration) -> Forecast:
-    return walk_forward(LogHar(), panel, FROM, TO, brief_calibration)
+def panels(panel: Panel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("panels") / "panel-BTCUSDT-0"
+    save_panel(panel, folder)
+    return {"BTCUSDT": folder}
 
 
-def test_each_fold_is_fitted_on_what_had_ended_at_its_start(panel: Panel, brief_calibration: Calibration) -> None:
-    seen: list[Panel] = []
-
-    class Watching(LogHar):
-        def fit(self, panel: Panel) -> "Watching":
-            seen.append(panel)
-            fitted = LogHar().fit(panel)
-            return Watching(fitted.intercept, fitted.slope, fitted.diurnal)
-
-    forecast = walk_forward(Watching(), panel, FROM, TO, brief_calibration)
-    assert [format_utc(int(p.origin_ns[-1]))[:10] for p in seen] == ["2020-05-20", "2020-06-01", "2020-07-01"]
-    for past in seen:
-        ends = past.origin_ns[:, None] + np.array(past.spec.horizons_s) * 1_000_000_000
-        assert np.isnan(past.targets.log_return[ends > past.origin_ns[-1]]).all()
-    np.testing.assert_array_equal(np.diff(forecast.origin_ns), HOUR_NS)
-    assert (forecast.origin_ns[0], forecast.origin_ns[-1]) == (FROM, TO)
+def jobs(out: Path) -> list[Job]:
+    return [job for entry in CONFIG.models for job in plan_jobs(entry, CONFIG, 86_400, "data", out)]
 
 
-def test_a_fold_forecasts_what_a_model_of_its_start_would(
-    forecast: Forecast, panel: Panel, brief_calibration: Calibration
+def test_rows_that_differ_in_their_tail_share_their_folds(tmp_path: Path) -> None:
+    har, har_t, ewma = (plan_jobs(entry, CONFIG, 86_400, "data", tmp_path) for entry in CONFIG.models)
+    assert har == har_t
+    assert [job.fold.name for job in har] == ["2020-05-01", "2020-06-01", "2020-07-01", "2020-08-01"]
+    assert [job.fold.name for job in ewma] == ["2020-05-01", "2020-07-01"]
+
+
+def test_a_fold_belongs_to_its_data_and_its_code(tmp_path: Path) -> None:
+    here = plan_jobs(CONFIG.models[0], CONFIG, 86_400, "data", tmp_path)
+    there = plan_jobs(CONFIG.models[0], CONFIG, 86_400, "other data", tmp_path)
+    assert not {job.folder for job in here} & {job.folder for job in there}
+    assert code_of(FORECASTERS["log_har"]) == code_of(FORECASTERS["log_har"])
+    assert code_of(FORECASTERS["log_har"]) != code_of(FORECASTERS["log_har"], "backtests.folds")
+
+
+def test_two_processes_answer_what_one_does(panels: dict[str, Path], tmp_path: Path) -> None:
+    alone, together = jobs(tmp_path / "1"), jobs(tmp_path / "2")
+    told: list[tuple[int, int]] = []
+    assert run_jobs(alone, panels, 1, lambda done, total: told.append((done, total))) == 0
+    assert told[0] == (0, 6)
+    assert told[-1] == (6, 6)
+    run_jobs(together, panels, 2)
+    for one, other in zip(alone, together, strict=True):
+        a, b = (read_raw([job.folder], "BTCUSDT", (3_600, 14_400, 28_800, 86_400)) for job in (one, other))
+        assert a is not None
+        assert b is not None
+        np.testing.assert_array_equal(a.variance, b.variance)
+        np.testing.assert_array_equal(a.quantiles, b.quantiles)
+        assert [o.failure for o in read_outcomes(one.folder)] == [""]
+
+
+def test_a_killed_run_goes_on_at_the_next_fold(
+    panels: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = walk_forward(LogHar(), panel, parse_utc("2020-07-01"), TO, brief_calibration)
-    np.testing.assert_allclose(forecast.variance[-len(alone.variance) :], alone.variance, rtol=1e-9)
-    np.testing.assert_allclose(forecast.quantiles[-len(alone.variance) :], alone.quantiles, rtol=1e-9)
+    ran: list[str] = []
+
+    def killed_in_the_third(
+        forecaster: str, options: Mapping[str, object], fold: Fold, of: Mapping[str, Panel]
+    ) -> FoldResult:
+        ran.append(forecaster)
+        if len(ran) == 3:
+            raise KeyboardInterrupt
+        return run_fold(forecaster, options, fold, of)
+
+    monkeypatch.setattr(walkforward, "run_fold", killed_in_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(jobs(tmp_path), panels, 1)
+    assert not list(tmp_path.rglob("*.part"))  # nothing half-written
+    assert run_jobs(jobs(tmp_path), panels, 1) == 2
+    assert len(ran) == 3 + 4
+    assert run_jobs(jobs(tmp_path), panels, 1) == 6
 
 
-def test_a_period_outside_the_panel_is_refused(panel: Panel, brief_calibration: Calibration) -> None:
-    for start, stop in (("2020-01-31", "2020-02-10"), ("2021-01-01", "2021-02-01")):
-        with pytest.raises(ShortHistoryError, match="choose other dates"):
-            walk_forward(LogHar(), panel, parse_utc(start), parse_utc(stop), brief_calibration)
+def test_a_damaged_fold_is_made_again(panels: dict[str, Path], tmp_path: Path) -> None:
+    plan = jobs(tmp_path)[:1]
+    run_jobs(plan, panels, 1)
+    (plan[0].folder / "forecasts.npz").write_bytes(b"damaged")
+    assert run_jobs(plan, panels, 1) == 0
+    assert read_raw([plan[0].folder], "BTCUSDT", (3_600, 14_400, 28_800, 86_400)) is not None
 
 
-def test_forecasts_survive_their_file(forecast: Forecast, tmp_path: Path) -> None:
-    path = tmp_path / "forecasts.parquet"
-    write_forecasts({"a": forecast, "b": forecast.rows(5)}, "BTCUSDT", path)
-    again = read_forecasts(path, "a")
-    assert again.horizons_s == forecast.horizons_s
-    for name in ("origin_ns", "variance", "quantiles", "shortfall"):
-        np.testing.assert_array_equal(getattr(again, name), getattr(forecast, name))
-    columns = set(pd.read_parquet(path).columns)
-    assert columns >= {"instrument", "origin_ms", "horizon_s", "model", "variance", "q_0.005", "q_0.5", "es_0.99"}
+def test_a_worker_that_is_killed_is_told(panels: dict[str, Path], tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path, ignore_errors=True)
+    gone = {"BTCUSDT": panels["BTCUSDT"].with_name("gone")}
+    with pytest.raises(ValueError, match="worker process was killed"):
+        run_jobs(jobs(tmp_path), gone, 2)
 
 
-def test_scores_of_a_perfect_and_of_a_doubled_forecast(panel: Panel) -> None:
-    """On outcomes drawn from the forecast itself the scores are those of the law."""
-    rng = np.random.default_rng(9)
-    n, bars_in = len(panel), np.array(panel.spec.horizons_s) // 900
-    variance = np.exp(panel.column("log_rv_24h"))[:, None] * np.array(panel.spec.horizons_s) / 3_600
-    realised = variance * np.stack([rng.chisquare(k, n) / k for k in bars_in], axis=1)
-    returns = rng.standard_normal((n, 4)) * np.sqrt(variance)
-    drawn = Panel(
-        panel.instrument,
-        panel.spec,
-        panel.origin_ns,
-        panel.values,
-        replace(panel.targets, realised_variance=realised, log_return=returns),
-        panel.blind,
-    )
-    models = {"truth": law.normal(drawn, variance), "doubled": law.normal(drawn, 2 * variance)}
-    scores = {(s.model, s.horizon_s): s for s in score_all(models, drawn, "truth")}
-    for horizon_s in panel.spec.horizons_s:
-        truth, doubled = scores["truth", horizon_s], scores["doubled", horizon_s]
-        assert truth.qlike_net == pytest.approx(0.0, abs=0.01)
-        assert truth.realised_over_forecast == pytest.approx(1.0, abs=0.03)
-        assert doubled.qlike > truth.qlike
-        assert doubled.qlike_t > 2
-        assert doubled.fz0_tail > truth.fz0_tail
-        assert doubled.pinball_tail_bp > truth.pinball_tail_bp
-        assert doubled.crps_bp > truth.crps_bp
-        assert truth.hit_low == pytest.approx(1.0, abs=0.6)
-        assert doubled.hit_low < truth.hit_low
-        assert truth.kupiec_low > 0.01
-    share = reliability(models["truth"], drawn)[0]
-    np.testing.assert_allclose(share, LEVELS, atol=0.03)
-    assert len(normal_quantiles(LEVELS)) == len(share)
-
-
-def test_no_ended_window_no_score(forecast: Forecast, panel: Panel) -> None:
-    with pytest.raises(ShortHistoryError, match="choose a longer one"):
-        score_all({"a": forecast}, panel.until(FROM), "a")
-
-
-def test_margin_scores_count_what_they_say(forecast: Forecast, panel: Panel) -> None:
-    policy = MarginPolicy(memory_days=2)
-    schedule = publish(forecast, panel, policy)
-    long, short = score_margin("log_har", schedule, panel, policy.mpor_s)
-    loss = realised_loss(panel, schedule, policy.mpor_s, "long")
-    row = panel.first_row_from(FROM) + 100
-    assert loss[100] == pytest.approx(1 - np.exp(panel.targets.log_return[row, 2]))
-    initial = schedule.sides["long"].initial_frac
-    assert long.breaches == sum(1 for x, m in zip(loss, initial, strict=True) if x > m)
-    assert long.n == np.isfinite(loss).sum()
-    assert long.mean_initial_frac == pytest.approx(initial.mean())
-    assert long.peak_to_trough == pytest.approx(initial.max() / initial.min())
-    assert long.largest_daily_rise == pytest.approx(max(initial[t + 24] / initial[t] for t in range(len(initial) - 24)))
-    assert short.side == "short"
-
-
-@pytest.mark.parametrize("name", sorted(FORECASTERS))
-def test_every_forecaster_walks(name: str, panel: Panel, brief_calibration: Calibration) -> None:
-    forecast = walk_forward(FORECASTERS[name](), panel, parse_utc("2020-06-20"), TO, brief_calibration)
-    scores = score_all({name: forecast}, panel, name)
-    assert all(np.isfinite(list(s.to_json().values())[2:]).all() for s in scores)
+def test_raw_forecasts_come_back_in_single_precision_of_their_shape(panels: dict[str, Path], tmp_path: Path) -> None:
+    plan = jobs(tmp_path)[:2]
+    run_jobs(plan, panels, 1)
+    raw = read_raw([job.folder for job in plan], "BTCUSDT", (3_600, 14_400, 28_800, 86_400))
+    assert raw is not None
+    assert (np.diff(raw.origin_ns) == 3_600_000_000_000).all()
+    shape = raw.quantiles / np.sqrt(raw.variance)[..., None]
+    np.testing.assert_allclose(shape, np.broadcast_to(shape[0, 0], shape.shape), rtol=1e-6)
+    assert read_raw([plan[0].folder], "OTHER", (3_600, 14_400, 28_800, 86_400)) is None

@@ -1,0 +1,1 @@
+from models.classical.garch.forecaster import GarchT
