@@ -1,134 +1,19 @@
-"""A whole backtest: panels, folds, calibration, the forecast file, its scores."""
+"""A whole backtest: walk forward, score, report."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from backtests.calibrated import Calibrated, Calibrating, calibrate_entry
+from backtests.comparison_report import write_comparison_report
 from backtests.config import BacktestConfig
-from backtests.fold_files import read_outcomes
-from backtests.folds import Fold
-from backtests.forecast_file import ForecastWriter
-from backtests.walkforward import Job, plan_jobs, run_jobs
-from backtests.workers import in_parallel
-from features.clock import format_utc
-from features.errors import SettingError
-from features.files import sha256_of
-from features.pipeline import Progress, load_panel, panel_folders
-from features.spec import FeatureSpec
-from features.specs import find_spec
+from backtests.outcomes import stored_outcomes
+from backtests.scoring import score_file
+from backtests.walk import Bar, Walk, walk
+from features.files import code_hash, sha256_of, write_json
 
-Bar = Callable[[str], Progress]  # a progress bar for a named step
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Seconds of one row of the comparison, over all folds and instruments."""
-
-    fit_s: float
-    forecast_s: float
-    calibrate_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """A fold in which a row has no forecast of an instrument, and why; origins in ``[first, stop)``."""
-
-    model: str
-    instrument: str
-    first: str
-    stop: str
-    reason: str
-
-
-@dataclass
-class Walk:
-    """What a walk-forward left behind."""
-
-    config: BacktestConfig
-    spec: FeatureSpec
-    panels: dict[str, Path]
-    data_sha256: str
-    jobs: dict[str, list[Job]]
-    re_used: int = 0
-    costs: dict[str, Cost] = field(default_factory=dict)
-    missing: list[Missing] = field(default_factory=list)
-
-
-def walk(config: BacktestConfig, store: Path, out: Path, workers: int, bar: Bar) -> Walk:
-    """Run the folds of every row and write their calibrated forecasts to ``out/forecasts.parquet``.
-
-    Folds that an earlier run finished are re-used.
-
-    Raises
-    ------
-    DataError
-        If the store lacks an instrument, its panels do not reach the test, or no model forecast anything.
-    """
-    spec = find_spec(config.spec)
-    folders = panel_folders(store, config.venue, config.symbols, spec, out / "cache", bar("compute features"))
-    _check_origins(config, spec)
-    data = sha256_of([folder.name for folder in folders.values()])
-    plans = {e.name: plan_jobs(e, config, spec.purge_s, data, out / "folds") for e in config.models}
-    walked = Walk(config, spec, folders, data, plans)
-    jobs = [job for plan in plans.values() for job in plan]
-    walked.re_used = run_jobs(jobs, folders, workers, bar("walk forward"))
-    _write(walked, out / "forecasts.parquet", workers, bar("calibrate and write"))
-    walked.missing = [m for name, plan in plans.items() for job in plan for m in _missing(name, job, config)]
-    return walked
-
-
-def _check_origins(config: BacktestConfig, spec: FeatureSpec) -> None:
-    off = [text for text in (config.test_from, config.test_to) if _ns(text) % (spec.every_s * 1_000_000_000)]
-    if off:
-        raise SettingError(f"{', '.join(off)}: no origin, they are {spec.every_s} s apart; choose another")
-
-
-def _ns(text: str) -> int:
-    from features.clock import parse_utc
-
-    return parse_utc(text)
-
-
-def _write(walked: Walk, path: Path, workers: int, progress: Progress) -> None:
-    """Calibrate every row and write it, in the order of the configuration."""
-    config = walked.config
-    rows = {entry.name: entry for entry in config.models}
-    folds = {name: tuple(job.folder for job in plan) for name, plan in walked.jobs.items()}
-    tasks = [Calibrating(e, rows, folds, config.calibration, config.test_from_ns) for e in config.models]
-    with ForecastWriter(path) as writer:
-        for done, row in enumerate(in_parallel(calibrate_entry, tasks, walked.panels, workers), 1):
-            for symbol, forecast in row.forecasts.items():
-                writer.write(row.name, symbol, forecast)
-            walked.costs[row.name] = _cost(walked.jobs[row.name], row)
-            progress(done, len(tasks))
-
-
-def _cost(plan: Iterable[Job], row: Calibrated) -> Cost:
-    outcomes = [outcome for job in plan for outcome in read_outcomes(job.folder)]
-    return Cost(sum(o.fit_s for o in outcomes), sum(o.forecast_s for o in outcomes), row.seconds)
-
-
-def _missing(model: str, job: Job, config: BacktestConfig) -> list[Missing]:
-    """Instruments without a forecast in a fold of the test."""
-    fold: Fold = job.fold
-    if fold.stop_ns <= config.test_from_ns:
-        return []
-    first, stop = format_utc(max(fold.first_ns, config.test_from_ns)), format_utc(fold.stop_ns)
-    return [Missing(model, o.instrument, first, stop, o.failure) for o in read_outcomes(job.folder) if o.failure]
-
-
-def about(walked: Walk, code_version: str) -> dict[str, Any]:
-    """What was compared, of which data and code, what it cost and what is missing: JSON values."""
-    return {
-        "config": walked.config.model_dump(),
-        "spec_sha256": walked.spec.hash,
-        "data_sha256": walked.data_sha256,
-        "code_version": code_version,
-        "costs": {name: asdict(cost) for name, cost in walked.costs.items()},
-        "missing": [asdict(missing) for missing in walked.missing],
-    }
+FORECASTS, SCORES, REPORT = "forecasts.parquet", "scores.json", "report.html"
 
 
 @dataclass(frozen=True)
@@ -138,24 +23,26 @@ class Comparison:
     key: str
     config: BacktestConfig
     out: Path
-    scores: dict[str, Any]
-    about: dict[str, Any]
+    scores: Mapping[str, Any]
+    about: Mapping[str, Any]
     re_used: int
 
     @property
     def report(self) -> Path:
         """The HTML page."""
-        return self.out / "report.html"
+        return self.out / REPORT
 
     def told(self) -> list[str]:
-        """What a user should know beside the scores."""
+        """What a user should know beside the scores, a line each."""
         lines = [f"re-used  {self.re_used} folds of an earlier run"] if self.re_used else []
         missing = self.about["missing"]
         if missing:
             first = missing[0]
-            lines.append(f"missing  {len(missing)} folds; the first: {first['model']}, {first['reason']}")
-        for model, why in self.scores["not_scored"].items():
-            lines.append(f"not scored  {model}: share of origins forecast {why}")
+            where = f"{first['model']}, {first['instrument']}, {first['first'][:10]}: {first['reason']}"
+            lines.append(f"missing  {len(missing)} folds without a forecast, see the report; the first: {where}")
+        for model, shares in self.scores["not_scored"].items():
+            lowest = min(shares.items(), key=lambda share: float(share[1]))
+            lines.append(f"not scored  {model}: forecast only {lowest[1]:.1%} of the origins of {lowest[0]}")
         return lines
 
 
@@ -165,14 +52,29 @@ def run_comparison(config: BacktestConfig, store: Path, out: Path, workers: int,
     Raises
     ------
     DataError
-        See :func:`walk`; and if no model could be scored.
+        See :func:`backtests.walk.walk` and :func:`backtests.scoring.score_file`.
     """
     walked = walk(config, store, out, workers, bar)
+    outcomes = stored_outcomes(
+        store, config.symbols, config.test_from_ns, config.test_to_ns,
+        walked.spec.horizons_s, config.venue, walked.spec.bar_s,
+    )  # fmt: skip
+    scores = score_file(out / FORECASTS, outcomes, baseline=config.baseline, progress=bar("score"))
     told = about(walked)
-    outcomes = store_outcomes(store, config, walked.spec)
-    baseline = config.baseline
-    scores = score_file(out / "forecasts.parquet", outcomes, baseline=baseline, progress=bar("score"))
-    write_json(out / "scores.json", {"about": told, "scores": scores})
-    write_comparison_report(out / "report.html", scores, told)
-    key = sha256_of([told["config"], told["data_sha256"], told["code_sha256"]])
+    write_json(out / SCORES, {"about": told, **scores})
+    write_comparison_report(out / REPORT, scores, told)
+    key = sha256_of([told[name] for name in ("config", "data_sha256", "code_sha256")])
     return Comparison(key, config, out, scores, told, walked.re_used)
+
+
+def about(walked: Walk) -> dict[str, Any]:
+    """What was compared, of which data and code, what it cost and what is missing: JSON values."""
+    return {
+        "config": walked.config.model_dump(mode="json"),
+        "spec_sha256": walked.spec.hash,
+        "data_sha256": walked.data_sha256,
+        "code_version": metadata.version("margincast"),
+        "code_sha256": code_hash("features", "models", "backtests"),
+        "costs": {name: asdict(cost) for name, cost in walked.costs.items()},
+        "missing": [asdict(missing) for missing in walked.missing],
+    }

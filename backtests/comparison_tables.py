@@ -10,12 +10,12 @@ from backtests.comparison_view import Board, figure
 from features.page import Cell, TableBlock
 
 LOW, HIGH = ("0.005", "0.01", "0.025", "0.05"), ("0.95", "0.975", "0.99", "0.995")
-CI = "intervals"
+CI = ("detail", "vs")
 
 VARIANCE = (
     number("QLIKE", "qlike"),
     number("net of floor", "qlike_net"),
-    interval("skill, % (95 %)", "skill", CI, "qlike", form="+.1f", scale=100),
+    interval("skill, % (95 %)", "skill", *CI, "qlike", form="+.1f", scale=100),
     number("ex shocks", "qlike_ex_shocks"),
     number("DM t", "vs", "qlike", "dm_t", form="+.1f", better=""),
     number("MCS p", "mcs", "qlike", "p", form=".2f", better=""),
@@ -25,10 +25,10 @@ VARIANCE = (
 )
 TAILS = (
     number("pinball, bp", "pin_tail_bp", form=".3f"),
-    interval("its skill, % (95 %)", "skill", CI, "pin_tail", form="+.2f", scale=100),
+    interval("its skill, % (95 %)", "skill", *CI, "pin_tail", form="+.2f", scale=100),
     number("CRPS, bp", "crps_bp", form=".3f"),
     number("FZ0", "fz_tail"),
-    interval("less baseline's (95 %)", "difference", CI, "fz_tail", form="+.4f", better="less"),
+    interval("less baseline's (95 %)", "difference", *CI, "fz_tail", form="+.4f", better="less"),
     number("DM t", "vs", "fz_tail", "dm_t", form="+.1f", better=""),
     number("MCS p", "mcs", "fz_tail", "p", form=".2f", better=""),
 )
@@ -37,8 +37,8 @@ COVERAGE = (
     several("above 95, 97.5, 99, 99.5 %", [(f"hit_{p}",) for p in HIGH], ".2f", 100),
     several("Z2 1, 99 %", [("z2_0.01",), ("z2_0.99",)], "+.2f"),
     several("worst tercile 1, 99 %, pp", [("tercile_worst_pp", "0.01"), ("tercile_worst_pp", "0.99")], ".2f"),
-    Column("rejected", rejected),
-    several("discoveries", [("rejection_rates", test, "discoveries") for test in TESTS], ".0f"),
+    Column("rejected K / CC / DQ", rejected),
+    several("standing K / CC / DQ", [("detail", "rejections", test, "discoveries") for test in TESTS], ".0f"),
 )
 
 
@@ -55,6 +55,19 @@ def tail_table(board: Board, horizon_s: int) -> TableBlock:
 def coverage_table(board: Board, horizon_s: int) -> TableBlock:
     """Hit rates and their tests, in the order of the tails' losses."""
     return table(board, horizon_s, COVERAGE, "fz_tail")
+
+
+def zone_table(board: Board, horizon_s: int) -> TableBlock:
+    """Exceptions of the last days by instrument and side, with the zone of each."""
+    models = board.ranked("fz_tail")
+    zones = {model: board.pooled(horizon_s)[model]["detail"]["basel"] for model in models}
+    places = [(name, level) for name in next(iter(zones.values())) for level in ("0.01", "0.99")]
+    rows = [[Cell(m), *(Cell(_zone(zones[m][name][level])) for name, level in places)] for m in models]
+    return TableBlock(["model", *(f"{name} {100 * float(level):g} %" for name, level in places)], rows)
+
+
+def _zone(found: Mapping[str, Any]) -> str:
+    return f"{found['exceptions']} {found['zone'] or ''}".strip()
 
 
 def cost_table(costs: Mapping[str, Mapping[str, float]]) -> TableBlock:

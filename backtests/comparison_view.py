@@ -16,7 +16,7 @@ class Board:
 
     by_horizon: Mapping[int, Mapping[str, Any]]
     models: tuple[str, ...]
-    baseline: str
+    baseline: str | None
 
     def pooled(self, horizon_s: int) -> Mapping[str, Mapping[str, Any]]:
         """Figures by model, over all instruments."""
@@ -46,21 +46,23 @@ class Board:
     def leaders(self, *path: str, room: int = ROOM) -> list[str]:
         """The best few models and the baseline; of models that are one in this figure, the first by name."""
         chosen: list[str] = []
+        base = [self.baseline] if self.baseline else []
         for model in self.ranked(*path):
-            twin = any(self._figures(model, path) == self._figures(other, path) for other in chosen)
-            if model != self.baseline and not twin and len(chosen) < room:
+            known = [*chosen, *base]
+            if len(chosen) < room and self._figures(model, path) not in [self._figures(m, path) for m in known]:
                 chosen.append(model)
-        return [*chosen, self.baseline] if self.baseline in self.models else chosen
+        return [*chosen, *base]
 
     def _figures(self, model: str, path: tuple[str, ...]) -> list[float]:
         return [figure(self.pooled(h)[model], *path) for h in self.by_horizon]
 
 
-def board_of(scores: Mapping[str, Any], baseline: str) -> Board:
+def board_of(scores: Mapping[str, Any]) -> Board:
     """Horizons that have scores, in order; their keys may be numbers or, after JSON, text."""
     by_horizon = {int(h): found for h, found in scores["horizons"].items() if found.get("pooled")}
     models = sorted({model for found in by_horizon.values() for model in found["pooled"]})
-    return Board(dict(sorted(by_horizon.items())), tuple(models), baseline)
+    baseline = scores.get("baseline")
+    return Board(dict(sorted(by_horizon.items())), tuple(models), baseline if baseline in models else None)
 
 
 def figure(found: Mapping[str, Any], *path: str) -> float:

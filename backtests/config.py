@@ -13,7 +13,6 @@ from models import FORECASTERS, POOLED
 from models.calibration import OWN, Calibration
 from models.tails import TAILS
 
-
 FOLDER = Path(__file__).parent / "configs"
 
 

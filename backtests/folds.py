@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from backtests.config import Schedule
 from features.clock import DAY_NS, NS_PER_S, format_utc, month_starts
@@ -78,8 +79,5 @@ def _fold(start_ns: int, stop_ns: int, schedule: Schedule, purge_s: int) -> Fold
 
 
 def _months_before(ts_ns: int, months: int) -> int:
-    """The same day and hour some months before; the 29th to 31st count as the 28th."""
-    moment = np.datetime64(ts_ns, "ns")
-    month = moment.astype("datetime64[M]")
-    within = min(moment - month, np.timedelta64(28, "D") - np.timedelta64(1, "ns"))
-    return int(((month - months).astype("datetime64[ns]") + within).astype(np.int64))
+    """The same day and hour some months before, or the last day of that month."""
+    return int((pd.Timestamp(ts_ns) - pd.DateOffset(months=months)).value)

@@ -1,8 +1,8 @@
 """Files of forecasts: many models and instruments in one Parquet file, a row group for each pair of them.
 
 Columns: ``instrument``, ``origin_ms`` (UTC), ``horizon_s``, ``model``, ``variance``, ``q_LEVEL`` (quantiles of the log
-return), ``es_LEVEL`` (mean beyond them), and, where there are any, ``xdn_LEVEL``, ``xup_LEVEL`` (quantiles of the adverse
-excursions). An origin without a forecast has no row.
+return), ``es_LEVEL`` (mean beyond them), and, where there are any, ``xdn_LEVEL``, ``xup_LEVEL`` (quantiles of the
+adverse excursions). An origin without a forecast has no row.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,13 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from backtests.forecast_rows import ForecastFiles
+from backtests.forecast_rows import KEYS, ForecastFiles
 from features.errors import ForecastError, SchemaError, SettingError
 from features.files import written_whole
 from models.base import LEVELS, Forecast
 
 FloatArray = NDArray[np.float64]
-KEYS = ("instrument", "origin_ms", "horizon_s", "model")
 SHORTFALL_LEVELS = (0.01, 0.025, 0.975, 0.99)
 EXCURSION_LEVELS = (0.99, 0.995)
 EXCURSIONS = tuple(f"x{side}_{level:g}" for side in ("dn", "up") for level in EXCURSION_LEVELS)
@@ -133,7 +132,8 @@ class ForecastWriter:
         """Every number column and the keys, a row for each origin and, within it, each horizon."""
         if set(excursions) != set(self.excursions):
             told = ", ".join(self.excursions) or "no excursions"
-            raise SettingError(f"{self.path}: the file has {told}; the forecast came with {', '.join(excursions) or 'none'}")
+            given = ", ".join(excursions) or "none"
+            raise SettingError(f"{self.path}: the file has {told}, the forecast came with {given}; give the same")
         n, n_horizons = forecast.variance.shape
         found: dict[str, NDArray[np.generic]] = {
             "origin_ms": np.repeat(forecast.origin_ns // NS_PER_MS, n_horizons),

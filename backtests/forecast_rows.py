@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from features.clock import HOUR_S
 from features.errors import FormatError, MissingFileError, SchemaError
 
-KEY_TYPES = {"instrument": pl.String, "model": pl.String, "origin_ms": pl.Int64, "horizon_s": pl.Int64}
+KEYS = ("instrument", "origin_ms", "horizon_s", "model")
+TIMES = [pl.col(name).cast(pl.Int64) for name in ("origin_ms", "horizon_s")]
 NUMBERS = ("variance", "q_", "es_", "xdn_", "xup_")  # names of number columns begin so
 BATCH_ROWS = 1 << 18
 HOUR_MS = HOUR_S * 1_000
@@ -43,7 +44,7 @@ class ForecastFiles:
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = [found for path in paths for found in _files(path)]
         self._files = [_opened(path) for path in self.paths]
-        self._groups: list[dict[Pair, list[int]]] = [_pairs_of(file) for file in self._files]
+        self._groups: list[dict[Pair, dict[int, bool]]] = [_pairs_of(file) for file in self._files]
         self.pairs: set[Pair] = {pair for groups in self._groups for pair in groups}
 
     @property
@@ -61,23 +62,35 @@ class ForecastFiles:
         for path, file in zip(self.paths, self._files, strict=True):
             _require(path, file.schema_arrow.names, columns)
 
-    def read(self, model: str, instrument: str, from_ms: int = 0, to_ms: int = ENDLESS_MS) -> pl.DataFrame:
+    def read(
+        self, model: str, instrument: str, from_ms: int = 0, to_ms: int = ENDLESS_MS, horizon_s: int | None = None
+    ) -> pl.DataFrame:
         """All rows of a pair in the order of the files; a column that some files lack is null in theirs."""
-        return pl.concat(self.by_file(model, instrument, from_ms, to_ms), how="diagonal")
+        return pl.concat(self.by_file(model, instrument, from_ms, to_ms, horizon_s), how="diagonal")
 
     def by_file(
-        self, model: str, instrument: str, from_ms: int = 0, to_ms: int = ENDLESS_MS
+        self, model: str, instrument: str, from_ms: int = 0, to_ms: int = ENDLESS_MS, horizon_s: int | None = None
     ) -> Iterator[pl.DataFrame]:
-        """Rows of a pair with origins in ``[from_ms, to_ms]``, a frame of int64 keys and float64 numbers a file."""
-        chosen = (pl.col("model") == model) & (pl.col("instrument") == instrument)
-        chosen &= pl.col("origin_ms").is_between(from_ms, to_ms)
+        """Rows of a pair with origins in ``[from_ms, to_ms]``, of one horizon or all: a frame a file.
+
+        Columns are ``origin_ms``, ``horizon_s`` (int64) and the numbers (float64).
+        """
+        chosen = pl.col("origin_ms").is_between(from_ms, to_ms)
+        if horizon_s is not None:
+            chosen &= pl.col("horizon_s") == horizon_s
+        pair = (pl.col("model").cast(pl.String) == model) & (pl.col("instrument").cast(pl.String) == instrument)
         for file, groups in zip(self._files, self._groups, strict=True):
-            if (model, instrument) not in groups:
+            chunks = groups.get((model, instrument), {})
+            if not chunks:
                 continue
-            columns = [name for name in file.schema_arrow.names if name in KEY_TYPES or name.startswith(NUMBERS)]
-            batches = file.iter_batches(BATCH_ROWS, groups[model, instrument], columns, use_threads=False)
-            frames = (pl.DataFrame(pl.from_arrow(pa.Table.from_batches([batch]))) for batch in batches)
-            kept = [frame.cast(_types(frame)).filter(chosen).drop("model", "instrument") for frame in frames]
+            numbers = [name for name in file.schema_arrow.names if name.startswith(NUMBERS)]
+            kept = []
+            for group, is_alone in chunks.items():
+                names = ["origin_ms", "horizon_s", *([] if is_alone else ["model", "instrument"])]
+                wanted = chosen if is_alone else chosen & pair
+                for batch in file.iter_batches(BATCH_ROWS, [group], [*names, *numbers], use_threads=False):
+                    frame = pl.DataFrame(pl.from_arrow(pa.Table.from_batches([batch])))
+                    kept.append(frame.filter(wanted).select(TIMES + [pl.col(n).cast(pl.Float64) for n in numbers]))
             yield pl.concat(kept)
 
 
@@ -125,7 +138,7 @@ def _opened(path: Path) -> pq.ParquetFile:
         file = pq.ParquetFile(path, memory_map=True)
     except (pa.ArrowInvalid, OSError) as error:
         raise FormatError(f"{path}: is no whole Parquet file ({error}); write the forecasts again") from error
-    _require(path, file.schema_arrow.names, (*KEY_TYPES, "variance"))
+    _require(path, file.schema_arrow.names, (*KEYS, "variance"))
     for field in file.schema_arrow:
         if field.name.startswith(NUMBERS) and not (pa.types.is_floating(field.type) or pa.types.is_integer(field.type)):
             raise SchemaError(f"{path}: column {field.name} holds {field.type}, which is no number; write it as float")
@@ -135,26 +148,26 @@ def _opened(path: Path) -> pq.ParquetFile:
 def _require(path: Path, names: Sequence[str], wanted: Sequence[str]) -> None:
     missing = [name for name in wanted if name not in names]
     if missing:
-        raise SchemaError(f"{path}: no column {', '.join(missing)}; a file of forecasts has them, found {', '.join(names)}")
+        told = f"no column {', '.join(missing)}; a file of forecasts has them, found {', '.join(names)}"
+        raise SchemaError(f"{path}: {told}")
 
 
-def _types(frame: pl.DataFrame) -> dict[str, pl.DataType | type[pl.DataType]]:
-    return {name: KEY_TYPES.get(name, pl.Float64) for name in frame.columns}
+def _pairs_of(file: pq.ParquetFile) -> dict[Pair, dict[int, bool]]:
+    """Row groups of each model and instrument, and whether a group holds no other pair.
 
-
-def _pairs_of(file: pq.ParquetFile) -> dict[Pair, list[int]]:
-    """Row groups of each model and instrument; where the statistics name one of each, nothing is read."""
-    found: dict[Pair, list[int]] = {}
-    names = [file.schema_arrow.names.index(name) for name in ("model", "instrument")]
+    Where the statistics name one model and one instrument nothing is read.
+    """
+    found: dict[Pair, dict[int, bool]] = {}
+    columns = [file.schema_arrow.names.index(name) for name in ("model", "instrument")]
     for group in range(file.metadata.num_row_groups):
-        told = [_only_value(file.metadata.row_group(group).column(name).statistics) for name in names]
+        told = [_only_value(file.metadata.row_group(group).column(column).statistics) for column in columns]
         if None in told:
             table = pl.DataFrame(pl.from_arrow(file.read_row_group(group, ["model", "instrument"])))
             pairs = table.select(pl.col("model", "instrument").cast(pl.String)).unique().rows()
         else:
             pairs = [(str(told[0]), str(told[1]))]
-        for pair in pairs:
-            found.setdefault((pair[0], pair[1]), []).append(group)
+        for model, instrument in pairs:
+            found.setdefault((model, instrument), {})[group] = len(pairs) == 1
     return found
 
 

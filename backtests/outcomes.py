@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from features.clock import DAY_S, NS_PER_S
+from features.clock import DAY_S, HOUR_NS, NS_PER_S
 from features.engine import Bools, Ints
 from features.errors import MissingFileError, SettingError, ShortHistoryError, UnknownInstrumentError
 from features.grid import Grid, of_bars
@@ -16,16 +16,17 @@ from features.targets import LEAST_VARIANCE, compute_targets
 from features.terms import Floats
 
 BAR_S = 300
+HORIZONS_S = (3_600, 14_400, 28_800, 86_400)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
     """Outcomes of the windows of one horizon that begin at each origin, arrays of shape (n,).
 
-    ``realised_variance``, ``log_return``, ``excursion_down``, ``excursion_up``: as in :class:`features.targets.Targets`.
-    ``trailing_variance``: realised variance of the 24 hours before the origin, in which all models saw the same.
-    ``quarticity``: sum of fourth powers of the window's returns. ``scoreable``: no gap in the window or just before
-    it, the data cover it, its price moved. Outcomes of windows that are not scoreable are NaN.
+    ``realised_variance``, ``log_return``, ``excursion_down``, ``excursion_up``: as in
+    :class:`features.targets.Targets`. ``trailing_variance``: realised variance of the 24 hours before the origin, which
+    all models saw. ``quarticity``: sum of fourth powers of the window's returns. ``scoreable``: no gap in the window or
+    just before it, the data cover it, its price moved. Outcomes of windows that are not scoreable are NaN.
     """
 
     horizon_s: int
@@ -103,46 +104,66 @@ def grid_of_file(path: Path, bar_s: int = BAR_S) -> Grid:
     return of_bars(kept.reset_index(drop=True), bar_s)
 
 
-def grids_of_folder(folder: Path, instruments: Iterable[str], bar_s: int = BAR_S) -> dict[str, Grid]:
-    """Prices from ``SYMBOL.parquet`` in a folder or in a venue's folder within it.
+def bars_file(folder: Path, symbol: str) -> Path:
+    """``SYMBOL.parquet`` in a folder of bars or in a venue's folder within it.
 
     Raises
     ------
     MissingFileError
-        If an instrument has no file.
+        If there is none.
     SettingError
         If several venues have one.
     """
-    grids = {}
-    for symbol in instruments:
-        found = sorted({*folder.glob(f"{symbol}.parquet"), *folder.glob(f"*/{symbol}.parquet")})
-        if not found:
-            raise MissingFileError(f"no bars of {symbol}: {folder} holds no {symbol}.parquet; name the folder of bars")
-        if len(found) > 1:
-            raise SettingError(f"{symbol}: bars in {', '.join(map(str, found))}; name the folder of one venue")
-        grids[symbol] = grid_of_file(found[0], bar_s)
-    return grids
+    found = sorted({*folder.glob(f"{symbol}.parquet"), *folder.glob(f"*/{symbol}.parquet")})
+    if not found:
+        raise MissingFileError(f"no bars of {symbol}: {folder} holds no {symbol}.parquet; name the folder of bars")
+    if len(found) > 1:
+        raise SettingError(f"{symbol}: bars in {', '.join(map(str, found))}; name the folder of one venue")
+    return found[0]
 
 
-def grids_of_store(
-    root: Path, instruments: Iterable[str], venue: str | None = None, bar_s: int = BAR_S
-) -> dict[str, Grid]:
+def stored_grid(root: Path, symbol: str, venue: str | None = None, bar_s: int = BAR_S) -> Grid:
     """Prices of bars in a store.
 
     Raises
     ------
     UnknownInstrumentError
-        If the store has no bars of that length of an instrument.
+        If the store has no bars of that length of the instrument.
     SettingError
         If several venues have them.
     """
-    store, grids = Store(root), {}
-    for symbol in instruments:
-        found = [s for s in store.list() if (s.symbol, s.bar_s) == (symbol, bar_s) and venue in (None, s.venue)]
-        if not found:
-            known = ", ".join(sorted({s.symbol for s in store.list() if s.bar_s == bar_s})) or "none"
-            raise UnknownInstrumentError(f"{root} has no {bar_s} s bars of {symbol}; it has them of: {known}")
-        if len(found) > 1:
-            raise SettingError(f"{symbol}: {', '.join(s.venue for s in found)} have it; name the venue")
-        grids[symbol] = of_bars(store.scan(found[0]), bar_s)
-    return grids
+    store = Store(root)
+    alike = [series for series in store.list() if series.bar_s == bar_s]
+    found = [series for series in alike if series.symbol == symbol and venue in (None, series.venue)]
+    if not found:
+        known = ", ".join(sorted({series.symbol for series in alike})) or "none"
+        raise UnknownInstrumentError(f"{root} has no {bar_s} s bars of {symbol}; it has them of: {known}")
+    if len(found) > 1:
+        raise SettingError(f"{symbol}: {', '.join(series.venue for series in found)} have it; name the venue")
+    return of_bars(store.scan(found[0]), bar_s)
+
+
+def stored_outcomes(
+    root: Path,
+    symbols: Iterable[str],
+    from_ns: int,
+    to_ns: int,
+    horizons_s: tuple[int, ...] = HORIZONS_S,
+    venue: str | None = None,
+    bar_s: int = BAR_S,
+) -> dict[str, dict[int, Outcomes]]:
+    """Outcomes by instrument and horizon of the full hours in ``[from_ns, to_ns]``, from bars in a store."""
+    origin_ns = hours_of(from_ns, to_ns)
+    return {s: outcomes_of(stored_grid(root, s, venue, bar_s), origin_ns, horizons_s) for s in symbols}
+
+
+def hours_of(from_ns: int, to_ns: int) -> Ints:
+    """Full hours in ``[from_ns, to_ns]``: the origins that are scored.
+
+    Examples
+    --------
+    >>> hours_of(1, 3 * HOUR_NS) // HOUR_NS
+    array([1, 2, 3])
+    """
+    # in hours, not in nanoseconds: arange counts its steps in floating point and would lose the last
+    return np.arange(-(-from_ns // HOUR_NS), to_ns // HOUR_NS + 1, dtype=np.int64) * HOUR_NS

@@ -110,7 +110,8 @@ def by_year(losses: Losses, year: IntArray) -> dict[int, Figures]:
         rows = year == one
         found[int(one)] = {
             "n": int(rows.sum()),
-            **{key: float(losses[name][rows].mean()) for key, name in (("qlike", "qlike"), ("pin_tail_bp", "pin_tail"))},
+            "qlike": float(losses["qlike"][rows].mean()),
+            "pin_tail_bp": float(losses["pin_tail"][rows].mean()),
             "fz_tail": known_mean(losses["fz_tail"][rows]),
             **{f"hit_{p:g}": float(losses[f"hit_{p:g}"][rows].mean()) for p in YEAR_LEVELS},
         }

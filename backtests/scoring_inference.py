@@ -6,15 +6,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control
 
-from backtests.compare import by_day, clustered_p, clustered_t, dm_test, hac_lag
+from backtests.compare import clustered_p, clustered_t, dm_test, hac_lag
 from backtests.confidence_set import model_confidence_set
 from backtests.coverage import conditional_coverage_p, kupiec_p, tail_probability
 from backtests.dynamic_quantile import dq_p
 from backtests.forecast_file import SHORTFALL_LEVELS
+from backtests.many import benjamini_hochberg, count_rejections
 from backtests.overlap import combine_phases
+from backtests.scoring_days import Days
 from backtests.scoring_losses import SHOWN_LEVELS, TAIL_LEVELS, Losses
+from backtests.skill import skill
+from backtests.uniformity import long_run_covariance
 from features.clock import HOUR_S
 
 FloatArray = NDArray[np.float64]
@@ -62,21 +65,16 @@ def rejections(by_instrument: list[Figures]) -> dict[str, str]:
 def rejection_rates(by_instrument: list[Figures]) -> Figures:
     """Rates of rejection beside the nominal size, and how many stand when false discoveries are kept at 5 %.
 
-    References
-    ----------
-    Benjamini & Hochberg (1995), "Controlling the false discovery rate", J. of the Royal Statistical Society B 57(1).
+    ``fewest`` to ``most`` rejections are expected of right forecasts; ``discoveries`` are those of
+    :func:`~backtests.many.benjamini_hochberg`.
     """
     found: Figures = {}
     for name in TESTS:
         p = _p_values(by_instrument, name)
-        adjusted = false_discovery_control(p) if len(p) else p
-        found[name] = {
-            "rate": float((p < SIZE).mean()) if len(p) else None,
-            "nominal": SIZE,
-            "n": len(p),
-            "rejected": int((p < SIZE).sum()),
-            "discoveries": int((adjusted < SIZE).sum()),
-        }
+        counted = count_rejections(p, SIZE)._asdict() if len(p) else {}
+        discoveries = int((benjamini_hochberg(p) <= SIZE).sum())
+        rate = float((p < SIZE).mean()) if len(p) else None
+        found[name] = {"rate": rate, "nominal": SIZE, "discoveries": discoveries, **counted}
     return found
 
 
@@ -85,92 +83,73 @@ def _p_values(by_instrument: list[Figures], name: str) -> FloatArray:
     return p[np.isfinite(p)]
 
 
-def clustered_figures(losses: Losses, day: IntArray, horizon_s: int) -> Figures:
+def clustered_figures(losses: Losses, days: Days, horizon_s: int) -> Figures:
     """P-values of the pooled hit rates and t statistics of Z2: the hours and instruments of a day are one cluster."""
-    hac_p = {
-        f"{p:g}": clustered_p(losses[f"hit_{p:g}"] - tail_probability(p), day, horizon_s) for p in TAIL_LEVELS
-    }
+    excess = {p: days.means(losses[f"hit_{p:g}"] - tail_probability(p)) for p in TAIL_LEVELS}
+    terms = {p: days.means(losses[f"z2_{p:g}"]) for p in SHORTFALL_LEVELS}
+    hac_p = {f"{p:g}": clustered_p(values, days.number, horizon_s) for p, values in excess.items()}
     return {"hac_p": hac_p} | {
-        f"z2_t_{p:g}": clustered_t(losses[f"z2_{p:g}"], day, horizon_s) for p in SHORTFALL_LEVELS
+        f"z2_t_{p:g}": clustered_t(values, days.number, horizon_s) for p, values in terms.items()
     }
 
 
-def against(losses: Losses, baseline: Losses, day: IntArray, horizon_s: int) -> Figures:
+def against(losses: Losses, baseline: Losses, days: Days, horizon_s: int) -> Figures:
     """Differences from a baseline by loss: Diebold & Mariano's test and, where losses are ratios, the skill."""
     found: Figures = {}
     for name in COMPARED:
-        test = dm_test(losses[name], baseline[name], day, horizon_s, small_sample=False)
-        mean, base = float(np.nanmean(losses[name])), float(np.nanmean(baseline[name]))
-        found[name] = {"diff": mean - base, "dm_t": test.t, "dm_p": test.p}
+        model, base = _paired(losses[name], baseline[name], days)
+        test = dm_test(model, base, days.number, horizon_s, small_sample=False)
+        mean, base_mean = float(np.nanmean(losses[name])), float(np.nanmean(baseline[name]))
+        found[name] = {"diff": mean - base_mean, "dm_t": test.t, "dm_p": test.p}
         if not name.startswith("fz"):
-            found[name]["skill"] = 1 - mean / base
+            found[name]["skill"] = 1 - mean / base_mean
     return found
 
 
-def skill_intervals(losses: Losses, baseline: Losses, day: IntArray, horizon_s: int) -> Figures:
-    """Skill (QLIKE, CRPS, tail pinball) and difference (FZ0) with intervals of 95 %, whose clusters are days."""
+def _paired(loss: FloatArray, baseline: FloatArray, days: Days) -> tuple[FloatArray, FloatArray]:
+    """Daily means of two losses over the windows where both are finite."""
+    both = np.isfinite(loss) & np.isfinite(baseline)
+    return days.means(np.where(both, loss, np.nan)), days.means(np.where(both, baseline, np.nan))
+
+
+def skill_intervals(losses: Losses, baseline: Losses, days: Days, horizon_s: int) -> Figures:
+    """Skill (QLIKE, CRPS, tail pinball) and difference (FZ0) with intervals of 95 %; a day is one cluster."""
     found: Figures = {}
     for name in RANKED:
         if name.startswith("fz"):
-            found[name] = mean_interval(losses[name] - baseline[name], day, horizon_s, "difference")
+            found[name] = difference_interval(days.means(losses[name] - baseline[name]), horizon_s)
         else:
-            found[name] = skill_interval(losses[name], baseline[name], day, horizon_s)
+            found[name] = skill(days.sums(losses[name]), days.sums(baseline[name]), days.number)._asdict()
     return found
 
 
-def skill_interval(loss: FloatArray, baseline: FloatArray, day: IntArray, horizon_s: int) -> Figures:
-    r"""Skill with a 95 % interval by the delta method.
+def difference_interval(daily: FloatArray, horizon_s: int) -> Figures:
+    r"""Mean of daily mean differences with a 95 % interval of the normal law.
 
-    .. math:: s = 1 - \frac{\sum_t L_t}{\sum_t B_t}, \qquad
-              \widehat{var}(s) = \frac{D \, \hat\Omega(x)}{(\sum_d B_d)^2}, \qquad x_d = L_d - (1 - s) B_d
+    .. math:: \bar d \pm 1.96 \sqrt{\hat\Omega / D}
 
-    with L_d, B_d sums over the D days and :math:`\hat\Omega` the long-run variance of Newey & West.
-    """
-    which = np.unique(day, return_inverse=True)[1]
-    model, base = np.bincount(which, loss), np.bincount(which, baseline)
-    ratio = model.sum() / base.sum()
-    excess, n = model - ratio * base, len(base)
-    error = np.sqrt(n * long_run_variance(excess, hac_lag(n, horizon_s))) / abs(base.sum())
-    return _interval("skill", 1 - ratio, error)
+    for D days, :math:`\hat\Omega` the long-run variance of :func:`~backtests.uniformity.long_run_covariance`.
 
-
-def mean_interval(values: FloatArray, day: IntArray, horizon_s: int, name: str) -> Figures:
-    """Mean of daily means with its 95 % interval."""
-    daily = by_day(values, day)
-    error = np.sqrt(long_run_variance(daily - daily.mean(), hac_lag(len(daily), horizon_s)) / len(daily))
-    return _interval(name, daily.mean(), error)
-
-
-def _interval(name: str, value: float, error: float) -> Figures:
-    return {name: float(value), "low": float(value - NORMAL_95 * error), "high": float(value + NORMAL_95 * error)}
-
-
-def long_run_variance(centred: FloatArray, lag: int) -> float:
-    r"""Variance of a sum of centred values, for each of them, under autocorrelation (Bartlett weights).
-
-    .. math:: \hat\Omega = \gamma_0 + 2 \sum_{j=1}^{L} \left(1 - \tfrac{j}{L+1}\right) \gamma_j
-
-    References
+    Parameters
     ----------
-    Newey & West (1987), Econometrica 55(3).
-
-    Examples
-    --------
-    >>> long_run_variance(np.array([1.0, 1.0, -1.0, -1.0]), 1)
-    1.25
+    daily : array of shape (D,); NaN is left out.
+    horizon_s : horizon in seconds; sets the least lag.
     """
-    n = len(centred)
-    total = centred @ centred
-    for j in range(1, min(lag, n - 1) + 1):
-        total += 2 * (1 - j / (lag + 1)) * (centred[j:] @ centred[:-j])
-    return max(float(total / n), 0.0)
+    daily = daily[np.isfinite(daily)]
+    n, mean = len(daily), float(daily.mean())
+    spread = float(long_run_covariance(daily[:, None], hac_lag(n, horizon_s))[0, 0])
+    error = NORMAL_95 * float(np.sqrt(max(spread, 0.0) / n))
+    return {"difference": mean, "low": mean - error, "high": mean + error}
 
 
 def confidence_sets(daily: Mapping[str, Mapping[str, FloatArray]]) -> dict[str, dict[str, float]]:
-    """P-values of the model confidence set by loss and model, from daily mean losses by model and loss."""
+    """P-values of the model confidence set by loss and model, from daily mean losses by model and loss.
+
+    Days on which any model has none are left out.
+    """
     models, found = list(daily), {}
     for name in RANKED:
         table = np.column_stack([daily[model][name] for model in models])
-        p = model_confidence_set(table)
+        p = model_confidence_set(table[np.isfinite(table).all(axis=1)])
         found[name] = {model: float(value) for model, value in zip(models, p, strict=True)}
     return found

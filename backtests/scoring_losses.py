@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from backtests.coverage import hits_of, tail_probability
 from backtests.forecast_file import EXCURSIONS, SHORTFALL_LEVELS
 from backtests.outcomes import Outcomes
+from backtests.shortfall_tests import z2_terms
 from models.base import LEVELS
 from models.scores import crps_from_quantiles, fz0, pinball, qlike
 
@@ -57,9 +58,8 @@ def _shortfall_losses(log_return: FloatArray, numbers: Mapping[str, FloatArray],
     tail = tail_probability(level)
     shortfall = sign * numbers[f"es_{level:g}"]
     negative = np.where(shortfall < 0, shortfall, np.nan)
-    hit = hits_of(log_return, numbers[f"q_{level:g}"], level)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = 1 - sign * log_return * hit / (tail * shortfall)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a shortfall of 0 can be no forecast: its term is not finite
+        terms = z2_terms(log_return, numbers[f"q_{level:g}"], numbers[f"es_{level:g}"], level)
     return {
         f"fz_{level:g}": fz0(sign * log_return, sign * numbers[f"q_{level:g}"], negative, tail),
         f"z2_{level:g}": terms,
@@ -86,4 +86,4 @@ def pooled(parts: list[Losses]) -> Losses:
     pooled means are told, to the last digit.
     """
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return {k: v.astype(np.float32) if k.startswith(SINGLE) else v for k, v in joined.items()}  # type: ignore[misc]
+    return {k: v.astype(np.float32) if k.startswith(SINGLE) else v for k, v in joined.items()}

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from backtests.compare import by_day, hac_lag
+from backtests.compare import LEAST_DAYS, by_day, hac_lag
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -84,6 +84,11 @@ def pit_moments(bins: IntArray, levels: tuple[float, ...], day: IntArray, horizo
     day : array of shape (n,), day number of each origin: hours and instruments of a day are one cluster.
     horizon_s : horizon in seconds; sets the least lag.
 
+    Returns
+    -------
+    statistic and p-value are NaN on fewer than 20 days, and where so few bins are met that four moments cannot be
+    told apart; :func:`pit_chi2` may tell then.
+
     References
     ----------
     Knueppel (2015), "Evaluating the calibration of multi-step-ahead density forecasts using raw moments", J. Business
@@ -92,6 +97,8 @@ def pit_moments(bins: IntArray, levels: tuple[float, ...], day: IntArray, horizo
     daily = by_day(bin_moments(levels)[bins], day)
     mean, n = daily.mean(axis=0), len(daily)
     covariance = long_run_covariance(daily, hac_lag(n, horizon_s))
+    if n < LEAST_DAYS or np.linalg.matrix_rank(covariance) < len(mean):
+        return Uniformity(np.nan, len(mean), np.nan)
     statistic = float(n * mean @ np.linalg.solve(covariance, mean))
     return Uniformity(statistic, len(mean), float(chi2.sf(statistic, len(mean))))
 

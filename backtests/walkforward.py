@@ -50,9 +50,7 @@ def plan_jobs(entry: ModelEntry, config: BacktestConfig, purge_s: int, data: str
     return jobs
 
 
-def run_jobs(
-    jobs: Sequence[Job], panels: Mapping[str, Path], workers: int, progress: Progress = no_progress
-) -> int:
+def run_jobs(jobs: Sequence[Job], panels: Mapping[str, Path], workers: int, progress: Progress = no_progress) -> int:
     """Run every job whose result is not there yet; answers how many were.
 
     Parameters

@@ -111,6 +111,19 @@ def drop(
         console.print(f"removed {escape(part)}", highlight=False, soft_wrap=True)
 
 
+@app.command(epilog="Example:  [bold]margincast data sample --store data[/]")
+def sample(store: StoreOption = STORE) -> None:
+    """Put the packaged bars (Binance spot BTCUSDT, 15 minutes, 2020 to 2022) into the store."""
+    from features.sources import sample as packaged
+    from features.store import Store
+
+    bars = packaged.read()
+    Store(store).write(packaged.SERIES, bars)
+    series = packaged.SERIES
+    told = f"{len(bars):,} bars of {series.bar_s} s of {series.symbol}, {series.venue}, in {escape(str(store))}"
+    console.print(told, highlight=False, soft_wrap=True)
+
+
 @app.command(epilog="Example:  [bold]margincast data sources[/]")
 def sources() -> None:
     """List the formats that can be imported."""

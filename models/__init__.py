@@ -9,15 +9,33 @@ from collections.abc import Callable
 
 from models.base import Forecaster, PooledForecaster
 from models.classical.ewma import Ewma
-from models.classical.garch import GarchT
+from models.classical.ewma_r2 import EwmaR2
+from models.classical.garch import EgarchT, GarchT, GjrT
+from models.classical.har import Har
+from models.classical.har_regime import HarRegime
+from models.classical.har_semivariance import HarSemivariance
+from models.classical.har_wls import HarWls
+from models.classical.harq import Harq
 from models.classical.log_har import LogHar
+from models.classical.log_har_daily import LogHarDaily
+from models.classical.realised_garch import RealisedGarch
 from models.classical.ridge import LogRidge
 
 FORECASTERS: dict[str, Callable[..., Forecaster]] = {
     "ewma": Ewma,
+    "ewma_r2": EwmaR2,
+    "egarch_t": EgarchT,
     "garch_t": GarchT,
+    "gjr_t": GjrT,
+    "har": Har,
+    "har_regime": HarRegime,
+    "har_semivariance": HarSemivariance,
+    "har_wls": HarWls,
+    "harq": Harq,
     "log_har": LogHar,
+    "log_har_daily": LogHarDaily,
     "log_ridge": LogRidge,
+    "realised_garch": RealisedGarch,
 }
 
 POOLED: dict[str, Callable[..., PooledForecaster]] = {}

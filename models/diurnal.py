@@ -7,36 +7,63 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.clock import HOUR_NS
+from features.errors import ShortHistoryError
 from features.panel import Panel
 
 FloatArray = NDArray[np.float64]
 WEEK_HOURS = 168
+PRIOR_WEEKS = 30.0  # weeks that "an hour is the same every day" counts beside those seen
 
 
 @dataclass(frozen=True, slots=True)
 class Diurnal:
     r"""Relative variance of each hour of the week, mean 1, shape (168,); hour 0 is Thursday 00:00 UTC.
 
-    .. math:: w_k = c \, e^{a_{hour(k)} + b_{day(k)}}
+    .. math:: w_k = c \, e^{a_{hour(k)} + b_{day(k)} + i_k}
 
-    with a and b the mean logs of the hour's realised variance over the week's before it.
+    with a and b the mean logs of the hour's realised variance over the week's before it. The last term, what one hour
+    of one day has beyond its hour and its day, is 0 or the mean m of its n past values, shrunk: i = m n / (n + 30).
     """
 
     weight: FloatArray
 
     @classmethod
-    def fit(cls, panel: Panel) -> "Diurnal":
-        """Estimate from the panel's past hours (features ``log_rv_1h`` and ``log_rv_168h``)."""
+    def flat(cls) -> "Diurnal":
+        """The clock of a market that has none."""
+        return cls(np.ones(WEEK_HOURS))
+
+    @classmethod
+    def fit(cls, panel: Panel, *, whole_week: bool = False) -> "Diurnal":
+        """Estimate from the panel's past hours (features ``log_rv_1h`` and ``log_rv_168h``).
+
+        Parameters
+        ----------
+        whole_week : also the last term; else an hour is the same every day but for the day's factor.
+
+        Raises
+        ------
+        ShortHistoryError
+            If the panel has no hour in which the price moved.
+        """
         # The feature at an origin describes the hour that ended there.
         hour = (panel.origin_ns // HOUR_NS - 1) % WEEK_HOURS
         # A frozen tape says nothing of the clock: hours near the floor are left out.
         level = panel.column("log_rv_168h")
         excess = panel.column("log_rv_1h") - level
         used = excess > -6.0
+        if not used.any():
+            raise ShortHistoryError(
+                f"{panel.instrument}: the price moved in no hour of the panel; give a longer history"
+            )
         hour, excess = hour[used], excess[used]
         by_hour = _means(hour % 24, excess, 24)
         by_day = _means(hour // 24, excess - by_hour[hour % 24], 7)
-        weight = np.exp(np.tile(by_hour, 7) + np.repeat(by_day, 24))
+        by_both = np.tile(by_hour, 7) + np.repeat(by_day, 24)
+        if whole_week:
+            own = _means(hour, excess - by_both[hour], WEEK_HOURS)
+            count = np.bincount(hour, minlength=WEEK_HOURS)
+            by_both += own * count / (count + PRIOR_WEEKS)
+        weight = np.exp(by_both)
         return cls(weight / weight.mean())
 
     def ahead(self, origin_ns: NDArray[np.int64], hours: int) -> FloatArray:

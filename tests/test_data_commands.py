@@ -38,12 +38,17 @@ def book(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", ["import", "list", "check", "sources", "book", "bars", "fetch"])
+@pytest.mark.parametrize("command", ["import", "list", "check", "sources", "sample", "book", "bars", "fetch"])
 def test_help_has_an_example(command: str, run: Run) -> None:
     done = run(command, "--help")
     assert (done.code, done.err) == (0, "")
     assert f"margincast data {command}" in done.out
     assert "Example" in done.out
+
+
+def test_the_packaged_sample_goes_into_a_store(run: Run) -> None:
+    assert "100,002 bars of 900 s of BTCUSDT" in run("sample", "--store", "kept").out
+    assert "BTCUSDT" in run("list", "--store", "kept").out
 
 
 def test_sources_names_every_reader(run: Run) -> None:

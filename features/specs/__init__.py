@@ -15,7 +15,7 @@ def names() -> tuple[str, ...]:
     Examples
     --------
     >>> names()
-    ('book', 'five_minutes', 'referee')
+    ('book', 'fifteen_minutes', 'five_minutes', 'referee')
     """
     return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 

@@ -13,12 +13,12 @@ from features.panel import Panel
 from models.base import Forecast
 from models.calibration.bias import bias_of_ended, online_bias
 from models.calibration.laws import Memory, historical_shift, learned
-from models.calibration.settings import SETTLING_ROWS, Calibration
+from models.calibration.settings import PATIENT, SETTLING_ROWS, Calibration
 from models.calibration.tracking import tracked
 from models.calibration.windows import Ended
 from models.tails import TAILS
 
-__all__ = ["OWN", "SETTLING_ROWS", "Calibration", "Memory", "calibrate", "historical_shift", "online_bias"]
+__all__ = ["OWN", "PATIENT", "SETTLING_ROWS", "Calibration", "Memory", "calibrate", "historical_shift", "online_bias"]
 
 FloatArray = NDArray[np.float64]
 OWN = "own"
@@ -69,7 +69,7 @@ def calibrate(
         else:
             shape, beyond = learned(law, z, shape, beyond, raw.levels, memory)
         if track:
-            shape, beyond = tracked(z, shape, beyond, raw.levels, raw.origin_ns, horizon_ns)
+            shape, beyond = tracked(z, shape, beyond, raw.levels, raw.origin_ns, horizon_ns, step_ns)
         quantiles[:, h], shortfall[:, h] = shape * scale, beyond * scale
     return Forecast(raw.origin_ns, raw.horizons_s, variance, raw.levels, quantiles, shortfall).rows(first_row)
 

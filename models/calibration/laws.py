@@ -103,13 +103,16 @@ def _moves(
         values = np.ascontiguousarray(residual[:, k])
         for i, window in enumerate(sorted_windows(values, ended.starts, ended.stops)):
             move[i, k] = sorted_quantile(window, level)
-        _excess_factors(values, np.ascontiguousarray(excess[:, k]), side, ended.starts, ended.stops, move[:, k], factor[:, k])
+        _excess_factors(
+            values, np.ascontiguousarray(excess[:, k]), side, ended.starts, ended.stops, move[:, k], factor[:, k]
+        )
     return move, factor
 
 
 @compiled
 def _excess_factors(
-    residual: FloatArray, excess: FloatArray, side: float, starts: Ints, stops: Ints, move: FloatArray, factor: FloatArray
+    residual: FloatArray, excess: FloatArray, side: float, starts: Ints, stops: Ints, move: FloatArray,
+    factor: FloatArray,
 ) -> None:  # fmt: skip
     """Mean excess of the hits over the mean excess that was expected of them, into ``factor`` (m,)."""
     for i in range(len(starts)):

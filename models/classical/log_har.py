@@ -1,21 +1,19 @@
 """Log-HAR: the logarithm of variance on its own averages over an hour, hours, a day, a week, a month."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 
-from features.clock import HOUR_S
-from features.errors import ShortHistoryError
 from features.panel import Panel
 from models.base import Forecast
 from models.classical import law
+from models.classical.lookbacks import LOOKBACKS_H, check_spec, known_rows, log_rates, outcome_rates, usual_hours
 from models.diurnal import Diurnal
 
 FloatArray = NDArray[np.float64]
-LOOKBACKS_H = (1, 4, 24, 168, 720)
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,10 @@ class LogHar:
     with W the hour-of-week weight of the hours meant. The last factor, Duan's
     smearing, makes the forecast unbiased without assuming normal residuals.
 
+    Parameters
+    ----------
+    whole_week : give each hour of the week its own weight, not the product of its hour's and its day's.
+
     References
     ----------
     Corsi (2009), "A simple approximate long-memory model of realized
@@ -37,27 +39,25 @@ class LogHar:
 
     intercept: FloatArray = field(default_factory=lambda: np.zeros(0))  # (h,), smearing included
     slope: FloatArray = field(default_factory=lambda: np.zeros((0, len(LOOKBACKS_H))))  # (h, k)
-    diurnal: Diurnal = field(default_factory=lambda: Diurnal(np.ones(168)))
+    diurnal: Diurnal = field(default_factory=Diurnal.flat)
+    whole_week: bool = False
 
     def fit(self, panel: Panel) -> "LogHar":
         """Least squares on every window that had ended."""
-        diurnal = Diurnal.fit(panel)
-        x = regressors(panel, diurnal)
+        check_spec(panel, "log-HAR")
+        diurnal = Diurnal.fit(panel, whole_week=self.whole_week)
+        x, outcomes = log_rates(panel, diurnal), outcome_rates(panel, diurnal)
         fits = []
-        for h, horizon_s in enumerate(panel.spec.horizons_s):
-            hours = horizon_s // HOUR_S
-            usual = hours * diurnal.ahead(panel.origin_ns, hours)
-            target = np.log(panel.targets.realised_variance[:, h] / usual)
-            fits.append(_smeared_least_squares(x, target))
+        for outcome in outcomes.T:
+            known = known_rows(x, outcome, panel, "log-HAR")
+            fits.append(smeared_least_squares(x[known], np.log(outcome[known])))
         intercept, slope = (np.array(part) for part in zip(*fits, strict=True))
-        return LogHar(intercept, slope, diurnal)
+        return replace(self, intercept=intercept, slope=slope, diurnal=diurnal)
 
     def log_variance(self, panel: Panel) -> FloatArray:
         """Log of the forecast variance over each horizon, shape (n, h)."""
-        level = regressors(panel, self.diurnal) @ self.slope.T + self.intercept
-        hours = [h // HOUR_S for h in panel.spec.horizons_s]
-        usual = np.stack([k * self.diurnal.ahead(panel.origin_ns, k) for k in hours], axis=1)
-        return level + np.log(usual)
+        level: FloatArray = log_rates(panel, self.diurnal) @ self.slope.T + self.intercept
+        return level + np.log(usual_hours(panel, self.diurnal))
 
     def forecast(self, panel: Panel) -> Forecast:
         """Normal law with the smeared variance."""
@@ -81,20 +81,8 @@ class LogHar:
         )
 
 
-def regressors(panel: Panel, diurnal: Diurnal) -> FloatArray:
-    """Logs of past hourly variance without their clock, shape (n, k)."""
-    columns = [panel.column(f"log_rv_{k}h") - np.log(diurnal.behind(panel.origin_ns, k)) for k in LOOKBACKS_H]
-    return np.stack(columns, axis=1)
-
-
-def _smeared_least_squares(x: FloatArray, target: FloatArray) -> tuple[float, FloatArray]:
-    """Intercept with the log of the smearing factor, and slopes; rows with NaN are left out."""
-    known = np.isfinite(target)
-    if known.sum() <= 10 * x.shape[1]:
-        raise ShortHistoryError(
-            f"log-HAR needs more than {10 * x.shape[1]} ended windows, the panel has {known.sum()}; "
-            "give a longer history"
-        )
-    line = LinearRegression().fit(x[known], target[known])
-    residual = target[known] - line.predict(x[known])
+def smeared_least_squares(x: FloatArray, target: FloatArray) -> tuple[float, FloatArray]:
+    """Intercept with the log of the smearing factor, and slopes, shape (n, k), (n,) -> (k,)."""
+    line = LinearRegression().fit(x, target)
+    residual = target - line.predict(x)
     return float(line.intercept_ + np.log(np.exp(residual).mean())), line.coef_

@@ -15,10 +15,13 @@ Ints = NDArray[np.int64]
 class Tail(Protocol):
     """A law of standardised returns, learned from those whose windows had ended.
 
-    ``refit``: whether it is asked anew for every midnight, or for the first of each month and held between.
+    It is asked anew for every midnight, or for the first one of each month and held between.
     """
 
-    refit: Literal["day", "month"]
+    @property
+    def refit(self) -> Literal["day", "month"]:
+        """How often the law moves."""
+        ...
 
     def __call__(
         self, z: FloatArray, starts: Ints, stops: Ints, levels: tuple[float, ...]
@@ -48,12 +51,17 @@ def sorted_windows(z: FloatArray, starts: Ints, stops: Ints) -> Iterator[FloatAr
     """
     window, first, last = np.empty(0), 0, 0
     for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-        if start >= last:
-            window = np.sort(z[start:stop])
-        else:
-            window = _moved(window, np.sort(z[first:start]), np.sort(z[last:stop]))
+        window = next_window(window, z, first, last, start, stop)
         first, last = start, stop
         yield window
+
+
+@compiled
+def next_window(window: FloatArray, z: FloatArray, first: int, last: int, start: int, stop: int) -> FloatArray:
+    """``z[start:stop]`` sorted, made from ``window``, which is ``z[first:last]`` sorted."""
+    if start >= last:
+        return np.sort(z[start:stop])
+    return _moved(window, np.sort(z[first:start]), np.sort(z[last:stop]))
 
 
 @compiled

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from features.compiled import compiled
-from models.tails.base import FloatArray, Ints, sorted_quantile, sorted_windows
+from models.tails.base import FloatArray, Ints, next_window, sorted_quantile
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,7 @@ class Historical:
     ) -> tuple[FloatArray, FloatArray]:
         """See :class:`models.tails.base.Tail`."""
         shape, beyond = np.empty((len(starts), len(levels))), np.empty((len(starts), len(levels)))
-        for i, window in enumerate(sorted_windows(z, starts, stops)):
-            empirical(window, np.array(levels), shape[i], beyond[i])
+        _slide(z, starts, stops, np.array(levels), shape, beyond)
         return shape, beyond
 
 
@@ -49,3 +48,13 @@ def empirical(window: FloatArray, levels: FloatArray, shape: FloatArray, beyond:
                 total += window[len(window) - 1 - n]
                 n += 1
             beyond[k] = max(total / n, shape[k])
+
+
+@compiled
+def _slide(z: FloatArray, starts: Ints, stops: Ints, levels: FloatArray, shape: FloatArray, beyond: FloatArray) -> None:
+    """The empirical law of each window, the sorted window made from the one before it."""
+    window, first, last = np.empty(0), 0, 0
+    for i in range(len(starts)):
+        window = next_window(window, z, first, last, starts[i], stops[i])
+        first, last = starts[i], stops[i]
+        empirical(window, levels, shape[i], beyond[i])

@@ -15,6 +15,7 @@ from models.tails.base import FloatArray, Ints
 
 # Fewer degrees of freedom hardly have a variance; more are a normal law. Logs of the degrees above two.
 LEAST_EXCESS, MOST_EXCESS = np.log(0.05), np.log(200.0)
+FACTORS = 8  # multiplied before a logarithm is taken: far from overflow
 
 
 def student_t_quantiles(levels: tuple[float, ...], degrees: float) -> FloatArray:
@@ -88,11 +89,13 @@ def student_t_loss(place: FloatArray, z: FloatArray) -> float:
 
 @compiled
 def _mean_log1p(z: FloatArray, factor: float) -> float:
-    """Mean of ln(1 + factor z²)."""
-    total = 0.0
-    for value in z:
-        total += np.log1p(factor * value * value)
-    return total / len(z)
+    """Mean of ln(1 + factor z²), a logarithm for every few factors."""
+    total, product = 0.0, 1.0
+    for i in range(len(z)):
+        product *= 1 + factor * z[i] * z[i]
+        if i % FACTORS == FACTORS - 1:
+            total, product = total + np.log(product), 1.0
+    return float((total + np.log(product)) / len(z))
 
 
 def likeliest(
@@ -108,7 +111,7 @@ def likeliest(
     ConvergenceError
         If the search finds no optimum.
     """
-    found = minimize(loss, guess, args=(z,), method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-11, "gtol": 1e-6})
+    found = minimize(loss, guess, args=(z,), method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-10, "gtol": 1e-6})
     if not (found.success or "ABNORMAL" in str(found.message)) or not np.isfinite(found.fun):
         raise ConvergenceError(
             f"a law of {len(z)} standardised returns has no likeliest parameters ({found.message}); "

@@ -77,7 +77,7 @@ def test_a_fault_names_itself_and_its_file(tmp_path: Path, old: str, new: str, t
 
 
 def test_a_file_that_is_not_there_is_told() -> None:
-    with pytest.raises(MissingFileError, match="or one of .*referee"):
+    with pytest.raises(MissingFileError, match=r"or one of .*referee"):
         load_backtest("nowhere.toml")
 
 
@@ -88,9 +88,10 @@ def test_a_narrowed_comparison_keeps_what_its_models_need(tmp_path: Path) -> Non
     assert (narrow.symbols, narrow.test_from, narrow.test_to) == (("B",), "2021-02-01", config.test_to)
     assert [entry.name for entry in config.narrowed(None, None, [], ["mean"]).models] == ["har", "ewma", "mean"]
     assert config.narrowed(None, None, [], []) == config
-    for wrong in (("2022-01-01", None, [], []), (None, None, [], ["garch"])):
-        with pytest.raises(DataError):
-            config.narrowed(*wrong)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="is empty"):
+        config.narrowed("2022-01-01", None, [], [])
+    with pytest.raises(DataError, match="unknown model 'garch'"):
+        config.narrowed(None, None, [], ["garch"])
 
 
 def test_the_packaged_configuration_is_the_protocols() -> None:

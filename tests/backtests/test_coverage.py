@@ -1,11 +1,20 @@
-"""Coverage tests and comparisons against published figures, an independent library and simulated nulls."""
+"""Coverage tests against published figures and simulated nulls."""
 
 import numpy as np
 import pytest
-import statsmodels.api as sm
 
-from backtests.compare import diebold_mariano, newey_west_t
-from backtests.coverage import christoffersen_lr, conditional_coverage_p, kupiec_lr, kupiec_p, over_phases
+from backtests.coverage import (
+    christoffersen_lr,
+    christoffersen_p,
+    conditional_coverage_p,
+    hits_of,
+    kupiec_lr,
+    kupiec_p,
+    over_phases,
+    tail_probability,
+)
+from backtests.overlap import combine_phases
+from models.base import LEVELS
 
 RNG = np.random.default_rng(6)
 
@@ -61,9 +70,46 @@ def test_extreme_sequences_have_finite_ratios(hits: np.ndarray) -> None:
     assert np.isfinite(christoffersen_lr(hits))
 
 
-def test_size_of_kupiec_under_its_null() -> None:
-    rejections = [kupiec_p(RNG.random(2_000) < 0.05, 0.05) < 0.05 for _ in range(2_000)]
-    assert np.mean(rejections) == pytest.approx(0.05, abs=0.015)
+def test_a_hit_is_strictly_beyond_its_quantile() -> None:
+    r = np.array([-1.1, -1.0, 0.0, 1.0, 1.1])
+    assert hits_of(r, np.full(5, -1.0), 0.01).tolist() == [True, False, False, False, False]
+    assert hits_of(r, np.full(5, 1.0), 0.99).tolist() == [False, False, False, False, True]
+    assert [tail_probability(p) for p in LEVELS if p < 0.1] == [tail_probability(p) for p in LEVELS[::-1] if p > 0.9]
+
+
+def markov(n: int, into: float, stay: float) -> np.ndarray:
+    """Hits that begin with probability ``into`` and go on with probability ``stay``."""
+    hits, draws = np.zeros(n, dtype=bool), RNG.random(n)
+    for i in range(1, n):
+        hits[i] = draws[i] < (stay if hits[i - 1] else into)
+    return hits
+
+
+def test_sizes_under_the_null() -> None:
+    rejected = np.zeros(3)
+    for _ in range(1_500):
+        hits = RNG.random(2_000) < 0.05
+        rejected += np.array([kupiec_p(hits, 0.05), christoffersen_p(hits), conditional_coverage_p(hits, 0.05)]) < 0.05
+    np.testing.assert_allclose(rejected / 1_500, 0.05, atol=0.015)
+
+
+def test_wrong_models_are_rejected_by_the_test_that_is_meant_for_them() -> None:
+    often = [RNG.random(1_500) < 0.08 for _ in range(60)]  # 8 % where 5 % were forecast
+    clustered = [markov(1_500, 0.04, 0.24) for _ in range(60)]  # 5 % of hits, that come together
+    assert np.mean([kupiec_p(h, 0.05) < 0.05 for h in often]) > 0.9
+    assert np.mean([christoffersen_p(h) < 0.05 for h in often]) < 0.2
+    assert np.mean([christoffersen_p(h) < 0.05 for h in clustered]) > 0.9
+    assert np.mean([kupiec_p(h, 0.05) < 0.05 for h in clustered]) < 0.4
+    assert np.mean([conditional_coverage_p(h, 0.05) < 0.05 for h in often + clustered]) > 0.9
+
+
+def test_phases_that_cannot_tell_are_left_out() -> None:
+    phase = np.arange(9) % 3
+    told = combine_phases(lambda rows: np.nan if rows[0] == 1 else 0.1 + 0.1 * rows[0], phase, 3)
+    assert told == pytest.approx(2 * np.median([0.1, 0.3]))
+    assert np.isnan(combine_phases(lambda _: np.nan, phase, 3))
+    assert combine_phases(lambda _: 0.8, phase, 3) == 1.0
+    assert combine_phases(lambda _: 0.8, np.zeros(9, int), 1) == 0.8
 
 
 def test_phases_keep_their_size_under_overlap_where_a_naive_test_does_not() -> None:
@@ -74,24 +120,3 @@ def test_phases_keep_their_size_under_overlap_where_a_naive_test_does_not() -> N
         phased.append(over_phases(kupiec_p, blocks, 0.05, 8) < 0.05)
     assert np.mean(phased) <= 0.06
     assert np.mean(naive) > 0.25
-
-
-def test_newey_west_equals_statsmodels() -> None:
-    x = np.convolve(RNG.standard_normal(400), np.ones(4), mode="valid") + 0.3
-    for lag in (0, 3, 9):
-        fit = sm.OLS(x, np.ones(len(x))).fit(cov_type="HAC", cov_kwds={"maxlags": lag})
-        assert newey_west_t(x, lag) == pytest.approx(fit.tvalues[0])
-
-
-def test_diebold_mariano_sign_zero_and_size() -> None:
-    day = np.repeat(np.arange(300), 24)
-    base = RNG.standard_normal(len(day))
-    better = base - 0.2 + 0.1 * RNG.standard_normal(len(day))
-    assert diebold_mariano(better, base, day, 3_600) < -5
-    assert diebold_mariano(base, better, day, 3_600) > 5
-    assert diebold_mariano(base, base, day, 3_600) == 0
-    values = []
-    for _ in range(400):
-        shock = np.repeat(RNG.standard_normal(300), 24)  # a day's hours share their luck
-        values.append(diebold_mariano(shock, np.zeros_like(shock), day, 3_600))
-    assert np.mean(np.abs(values) > 1.96) == pytest.approx(0.06, abs=0.04)

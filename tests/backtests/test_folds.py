@@ -1,6 +1,7 @@
 """Folds cover the test once, end before what they are tested on, and show a model nothing that came after."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from backtests.folds import Fold, plan_folds
 from features.clock import DAY_NS, HOUR_NS, NS_PER_S, format_utc, parse_utc
 from features.errors import ConvergenceError
 from features.panel import Panel
+from models import FORECASTERS, POOLED
 from models.base import Forecast
 from models.classical import law
 from models.classical.log_har import LogHar
@@ -37,7 +39,7 @@ def test_folds_cover_every_origin_once_and_are_purged(
     schedule = Schedule(refit_months=refit, window_months=window, embargo_s=3_600 * embargo_h)
     folds = plan_folds(first_ns, last_ns, schedule, DAY_S)
     assert (folds[0].first_ns, folds[-1].stop_ns) == (first_ns, last_ns + 1)
-    for before, after in zip(folds, folds[1:], strict=False):
+    for before, after in pairwise(folds):
         assert before.stop_ns == after.first_ns
         assert format_utc(after.first_ns)[8:] == "01T00:00:00Z"
     for fold in folds:
@@ -89,6 +91,7 @@ class Peeking:
     shift: int = 1
 
     def fit(self, panel: Panel) -> "Peeking":
+        assert len(panel)
         return self
 
     def forecast(self, panel: Panel) -> Forecast:
@@ -136,15 +139,15 @@ class Broken(Peeking):
     """A fault of the program."""
 
     def fit(self, panel: Panel) -> "Broken":
-        raise ZeroDivisionError("division by zero")
+        raise ZeroDivisionError(f"division by zero with {panel.instrument}")
 
 
 @pytest.fixture
 def planted(monkeypatch: pytest.MonkeyPatch) -> None:
     for model in (Peeking, WholeSample, Outcomes, Stuck, Crossing, Broken):
-        monkeypatch.setitem(fold_run.FORECASTERS, model.__name__, model)
-        monkeypatch.setitem(fold_run.POOLED, f"pooled{model.__name__}", pooled(model))
-    monkeypatch.setitem(fold_run.FORECASTERS, "NoPeek", lambda: Peeking(shift=0))
+        monkeypatch.setitem(FORECASTERS, model.__name__, model)
+        monkeypatch.setitem(POOLED, f"pooled{model.__name__}", pooled(model))
+    monkeypatch.setitem(FORECASTERS, "NoPeek", lambda: Peeking(shift=0))
 
 
 def pooled(model: type[Peeking]) -> type:

@@ -12,8 +12,8 @@ from backtests.code import code_of
 from backtests.config import BacktestConfig
 from backtests.fold_files import read_outcomes, read_raw
 from backtests.fold_run import FoldResult, run_fold
-from backtests.walkforward import Job, plan_jobs, run_jobs
 from backtests.folds import Fold
+from backtests.walkforward import Job, plan_jobs, run_jobs
 from features.panel import Panel
 from features.pipeline import save_panel
 from models import FORECASTERS

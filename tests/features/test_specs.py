@@ -121,7 +121,7 @@ def test_a_file_that_is_no_text_or_not_there_is_refused(tmp_path: Path) -> None:
     for find in (find_spec, lambda name: FeatureSpec.from_toml(Path(name))):
         with pytest.raises(MissingFileError, match="none: no such feature spec; give"):
             find(str(tmp_path / "none"))
-    with pytest.raises(MissingFileError, match="one of book, five_minutes"):
+    with pytest.raises(MissingFileError, match="one of book, fifteen_minutes, five_minutes"):
         find_spec("hourly")
     with pytest.raises(MissingFileError, match="no such feature spec"):
         find_spec(str(tmp_path))

@@ -1,13 +1,17 @@
 """Calibration against slow loops, and coverage where the law is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from features.clock import HOUR_NS, parse_utc
+from features.clock import DAY_NS, HOUR_NS, parse_utc
+from features.errors import ForecastError, SettingError
 from features.panel import Panel
 from models import FORECASTERS
-from models.base import LEVELS
-from models.calibration import Calibration, calibrate, historical_shift, online_bias
+from models.base import LEVELS, Forecast, outward
+from models.calibration import Calibration, Memory, calibrate, historical_shift, online_bias
+from models.calibration.tracking import tracked
 from models.diurnal import Diurnal
 from models.tails import normal_quantiles, normal_shortfall, student_t_quantiles, student_t_shortfall
 
@@ -37,12 +41,12 @@ def test_online_bias_finds_a_constant_factor_and_stays_in_bounds() -> None:
 def test_a_constant_shape_becomes_plain_filtered_historical_simulation() -> None:
     """The published method, written out: quantiles and tail means of the ended residuals themselves."""
     n, ahead = 1_500, 24
-    settings = Calibration(tail_rows=600, least_rows=100)
     z = RNG.standard_t(4, n)
     z[700:720] = np.nan
     origin_ns = parse_utc("2022-01-01T05:00") + HOUR_NS * np.arange(n)
+    memory = Memory(origin_ns, ahead * HOUR_NS, 600 * HOUR_NS, least=100)
     shape, beyond = (np.tile(f(LEVELS), (n, 1)) for f in (normal_quantiles, normal_shortfall))
-    quantiles, shortfall = historical_shift(z, shape, beyond, LEVELS, origin_ns, ahead, settings)
+    quantiles, shortfall = historical_shift(z, shape, beyond, LEVELS, memory)
     for t in (900, 1_203, 1_499):
         midnight = t - (5 + t) % 24
         ended = z[max(0, midnight - ahead + 1 - 600) : midnight - ahead + 1]
@@ -57,16 +61,13 @@ def test_a_constant_shape_becomes_plain_filtered_historical_simulation() -> None
 def test_the_shape_does_not_matter_where_it_never_changes() -> None:
     """Normal or Student base: the same forecast, because the shift takes the base out."""
     n = 1_500
-    settings = Calibration(tail_rows=600, least_rows=100)
     z, origin_ns = RNG.standard_t(4, n), parse_utc("2022-01-01") + HOUR_NS * np.arange(n)
+    memory = Memory(origin_ns, 4 * HOUR_NS, 600 * HOUR_NS, least=100)
     bases = (
         (normal_quantiles(LEVELS), normal_shortfall(LEVELS)),
         (student_t_quantiles(LEVELS, 3.0), student_t_shortfall(LEVELS, 3.0)),
     )
-    found = [
-        historical_shift(z, np.tile(q, (n, 1)), np.tile(e, (n, 1)), LEVELS, origin_ns, 4, settings)[0][1_000:]
-        for q, e in bases
-    ]
+    found = [historical_shift(z, np.tile(q, (n, 1)), np.tile(e, (n, 1)), LEVELS, memory)[0][1_000:] for q, e in bases]
     np.testing.assert_allclose(found[0], found[1], atol=1e-12)
 
 
@@ -75,7 +76,7 @@ def test_coverage_under_a_known_law() -> None:
     n = 24 * 365 * 4
     z, origin_ns = RNG.standard_t(4, n), parse_utc("2020-01-01") + HOUR_NS * np.arange(n)
     shape, beyond = (np.tile(f(LEVELS), (n, 1)) for f in (normal_quantiles, normal_shortfall))
-    quantiles, _ = historical_shift(z, shape, beyond, LEVELS, origin_ns, 1, Calibration(), first_row=24 * 366)
+    quantiles, _ = historical_shift(z, shape, beyond, LEVELS, Memory(origin_ns, HOUR_NS, 365 * DAY_NS, 1_440, 24 * 366))
     kept = slice(24 * 366, None)
     hits = (z[kept, None] <= quantiles[kept]).mean(axis=0)
     # Binomial error of the test and of the year of residuals that each quantile comes from.
@@ -124,3 +125,96 @@ def test_diurnal_finds_a_planted_clock(panel: Panel) -> None:
     ratio = (planted.weight / base.weight).reshape(7, 24)
     others = np.delete(ratio, 14, axis=1)
     np.testing.assert_allclose(ratio[:, 14][:, None] / others, 2.0, rtol=0.03)
+
+
+def holed(panel: Panel) -> tuple[Forecast, np.ndarray]:
+    """Forecasts of two thirds of the panel's hours, and the rows of the panel that they are of."""
+    rows = np.flatnonzero(np.random.default_rng(8).random(len(panel)) < 0.67)
+    rows = rows[(rows < 1_500) | (rows > 1_700)]  # a fold that failed
+    raw = FORECASTERS["log_har"]().fit(panel).forecast(panel)
+    cut = Forecast(
+        raw.origin_ns[rows], raw.horizons_s, raw.variance[rows], LEVELS, raw.quantiles[rows], raw.shortfall[rows]
+    )
+    return cut, rows
+
+
+def test_holes_are_counted_in_time_not_in_rows(panel: Panel, brief_calibration: Calibration) -> None:
+    """Bias and filtered historical simulation of forecasts with holes, written out by the definition."""
+    raw, rows = holed(panel)
+    found = calibrate(raw, panel, brief_calibration, tail="fhs")
+    settings, h, horizon_ns = brief_calibration, 2, 8 * HOUR_NS
+    realised = panel.targets.realised_variance[rows, h]
+    ends = raw.origin_ns + horizon_ns
+    for t in (700, 1_900, len(rows) - 1):
+        now = raw.origin_ns[t]
+        s = np.flatnonzero((ends <= now) & (ends > now - settings.bias_rows * HOUR_NS) & np.isfinite(realised))
+        total = (realised[s] / raw.variance[s, h]).sum()
+        bias = np.clip((settings.prior_rows + total) / (settings.prior_rows + len(s)), 0.5, 2.0)
+        assert found.variance[t, h] == pytest.approx(raw.variance[t, h] * bias, rel=1e-12)
+        midnight = now - now % DAY_NS
+        z = panel.targets.log_return[rows, h] / np.sqrt(found.variance[:, h])
+        known = z[(ends <= midnight) & (ends > midnight - settings.tail_rows * HOUR_NS) & np.isfinite(z)]
+        for k in (0, 2, 5, 9):
+            q = np.quantile(known, LEVELS[k])
+            tail = known[known <= q] if LEVELS[k] <= 0.5 else known[known >= q]
+            scale = np.sqrt(found.variance[t, h])
+            assert found.quantiles[t, h, k] == pytest.approx(q * scale)
+            assert found.shortfall[t, h, k] == pytest.approx(tail.mean() * scale)
+
+
+@pytest.mark.parametrize("tail", ["own", "fhs", "gpd", "student_t", "skew_t", "normal"])
+def test_every_tail_is_causal_tracked_or_not(tail: str, panel: Panel, brief_calibration: Calibration) -> None:
+    """What was not known at a row changes nothing there; a likelihood is searched from where the last search ended."""
+    raw, _ = holed(panel)
+    whole = calibrate(raw, panel, brief_calibration, tail=tail, track=True)
+    row = 2_500
+    then = panel.until(int(raw.origin_ns[row]))
+    cut = calibrate(raw.rows(0, row + 1), then, brief_calibration, tail=tail, track=True)
+    np.testing.assert_allclose(cut.quantiles[row], whole.quantiles[row], rtol=1e-9)
+    np.testing.assert_allclose(cut.shortfall[row], whole.shortfall[row], rtol=1e-9)
+
+
+def test_a_law_of_fhs_is_the_own_shape_moved_where_that_never_changes(
+    panel: Panel, brief_calibration: Calibration
+) -> None:
+    raw, _ = holed(panel)
+    own, fhs = (calibrate(raw, panel, brief_calibration, tail=tail) for tail in ("own", "fhs"))
+    np.testing.assert_allclose(fhs.quantiles, own.quantiles, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(fhs.shortfall, own.shortfall, rtol=1e-9, atol=1e-12)
+
+
+def test_forecasts_of_other_origins_and_unknown_tails_are_refused(panel: Panel) -> None:
+    raw = FORECASTERS["log_har"]().fit(panel).forecast(panel)
+    with pytest.raises(ForecastError, match="from origins of the panel"):
+        calibrate(raw, panel.rows(10, len(panel)), Calibration())
+    with pytest.raises(ForecastError, match="from origins of the panel"):
+        calibrate(replace(raw, origin_ns=raw.origin_ns + 1), panel, Calibration())
+    with pytest.raises(SettingError, match="unknown tail 'stable'; known: fhs, gpd, normal, skew_t, student_t"):
+        calibrate(raw, panel, Calibration(), tail="stable")
+
+
+def test_tracking_equals_a_slow_loop_with_holes_and_unknown_returns() -> None:
+    n, horizon, step = 400, 3, 0.5
+    origin = np.sort(np.random.default_rng(4).choice(600, n, replace=False))
+    z = RNG.standard_normal(n)
+    z[50:60] = np.nan
+    shape, beyond = (np.tile(f(LEVELS), (n, 1)) * 0.7 for f in (normal_quantiles, normal_shortfall))
+    found, tails = tracked(z, shape, beyond, LEVELS, origin, horizon, 1, step)
+    for t in (0, 5, 70, 399):
+        ended = [s for s in range(n) if origin[s] + horizon <= origin[t] and np.isfinite(z[s])]
+        offset = sum((np.array(LEVELS) - (z[s] <= found[s]) for s in ended), np.zeros(len(LEVELS))) * step / horizon
+        np.testing.assert_allclose(found[t], np.maximum.accumulate(shape[t] + offset), atol=1e-12)
+    assert (np.diff(found, axis=1) >= 0).all()
+    assert (outward(LEVELS) * (tails - found) >= 0).all()
+
+
+def test_tracking_covers_whatever_the_outcomes_do() -> None:
+    """No law at all: scale doubles, mean drifts. Hits stay within the bound of adaptive conformal inference."""
+    n = 20_000
+    z = RNG.standard_normal(n) * np.where(np.arange(n) > n // 2, 2.0, 1.0) + np.linspace(0, 1, n)
+    levels, step = (0.05, 0.95), 0.05
+    shape, beyond = (np.tile(f(levels), (n, 1)) for f in (normal_quantiles, normal_shortfall))
+    found, _ = tracked(z, shape, beyond, levels, np.arange(n), 1, 1, step)
+    bound = (np.abs(found - shape).max() + step) / (step * n)
+    assert (np.abs((z[:, None] <= found).mean(axis=0) - levels) <= bound + 1 / n).all()
+    assert (np.abs((z[:, None] <= shape).mean(axis=0) - levels) > 3 * bound).all()  # untracked, it misses them

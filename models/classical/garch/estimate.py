@@ -1,6 +1,6 @@
 """Maximum likelihood of many windows of many series in one call."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -22,8 +22,8 @@ FAMILY_CODES = {"garch": GJR, "gjr": GJR, "egarch": EGARCH}
 LAW_CODES = {"normal": NORMAL, "student_t": STUDENT, "skew_t": SKEWED}
 LEAST_RETURNS = 50
 BACKCAST_ROWS, BACKCAST_DECAY = 75, 0.94  # as in arch
-# Points of the search: mean, omega, persistence, share of news, of falls, 1 / degrees, skew; EGARCH: the model's own.
-COLD_GJR = [[0.0, 1 - p, p, news, falls, 0.2, 0.0] for p in (0.95, 0.99) for news in (0.06, 0.15) for falls in (0, 0.3)]
+# Points of the search: mean, log omega, persistence, share of news, of falls, 1 / degrees, skew.
+COLD_GJR = [[0.0, np.log(1 - p), p, news, falls, 0.2, 0.0] for p in (0.95, 0.99) for news in (0.06, 0.15) for falls in (0, 0.3)]
 COLD_EGARCH = [[0.0, 0.0, a, g, b, 0.2, 0.0] for b in (0.95, 0.99) for a in (0.12, 0.25) for g in (-0.05, 0.02)]
 
 
@@ -149,7 +149,7 @@ def estimate(
 
 def _cold(family: Family) -> FloatArray:
     starts = np.array(COLD_EGARCH if family == "egarch" else COLD_GJR, dtype=np.float64)
-    return starts[::2] if family == "garch" else starts
+    return np.ascontiguousarray(starts[::2]) if family == "garch" else starts
 
 
 def _moments(returns: FloatArray, windows: IntArray, with_mean: bool) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -1,134 +1,142 @@
-"""GARCH(1,1) with Student's t on hourly returns; the library arch estimates, the recursion is ours."""
+"""GARCH, GJR and EGARCH on hourly returns without their clock."""
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
-from arch.univariate import GARCH, ConstantMean, Normal, StudentsT, ZeroMean
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from features.clock import HOUR_NS, HOUR_S
-from features.errors import ShortHistoryError
+from features.errors import SettingError, ShortHistoryError
 from features.families.variance import VARIANCE_FLOOR
 from features.panel import Panel
 from models.base import LEVELS, Forecast
-from models.classical import law
+from models.classical import law as laws
+from models.classical.garch.ahead import egarch_ahead, log_moments, variance_ahead, variances
+from models.classical.garch.estimate import Family, Law, estimate
+from models.classical.garch.parameters import GarchParameters
 from models.diurnal import Diurnal
 from models.tails import student_t_quantiles, student_t_shortfall
 
 FloatArray = NDArray[np.float64]
 LEAST_HOURS = 500
 LEAST_DEGREES = 2.1  # fewer have no variance, and a shape needs one
-
-
-@dataclass(frozen=True, slots=True)
-class GarchParameters:
-    """``variance[t] = omega + alpha * residual[t-1]**2 + beta * variance[t-1]``; the units are the returns'."""
-
-    mean: float
-    omega: float
-    alpha: float
-    beta: float
-    degrees: float  # of freedom; infinite for a normal law
-    backcast: float
-    log_likelihood: float
-
-
-def estimate(returns: FloatArray, *, student_t: bool, with_mean: bool) -> GarchParameters:
-    """Maximum likelihood by arch.
-
-    Parameters
-    ----------
-    returns : array of shape (n,), of the order of 1 (percent, say).
-    student_t : else normal.
-    with_mean : estimate a constant mean, else it is zero.
-    """
-    mean_model = ConstantMean if with_mean else ZeroMean
-    law = StudentsT() if student_t else Normal()
-    model = mean_model(returns, volatility=GARCH(1, 0, 1), distribution=law, rescale=False)
-    backcast = float(model.volatility.backcast(returns - (returns.mean() if with_mean else 0.0)))
-    result = model.fit(disp="off", show_warning=False)
-    value = result.params
-    return GarchParameters(
-        mean=float(value.get("mu", 0.0)),
-        omega=float(value["omega"]),
-        alpha=float(value["alpha[1]"]),
-        beta=float(value["beta[1]"]),
-        degrees=float(value.get("nu", np.inf)),
-        backcast=backcast,
-        log_likelihood=float(result.loglikelihood),
-    )
-
-
-def next_variance(returns: FloatArray, p: GarchParameters) -> FloatArray:
-    """Variance of the return after each one, shape (n,) -> (n,)."""
-    squares = np.square(returns - p.mean)
-    first = p.omega + (p.alpha + p.beta) * p.backcast
-    out, _ = lfilter([1.0], [1.0, -p.beta], p.omega + p.alpha * squares, zi=[p.beta * first])
-    variance: FloatArray = out
-    return variance
-
-
-def variance_ahead(next_step: FloatArray, p: GarchParameters, steps: int) -> FloatArray:
-    r"""Variance of each of the next returns, shape (n,) -> (n, steps).
-
-    .. math:: \sigma^2_{t+j} = \varphi^{j-1} \sigma^2_{t+1} + \omega \sum_{i=0}^{j-2} \varphi^i, \qquad
-              \varphi = \alpha + \beta
-
-    which also holds where the process is integrated, as it nearly is on hourly returns.
-    """
-    fade = (p.alpha + p.beta) ** np.arange(steps)
-    drift = p.omega * np.concatenate([[0.0], np.cumsum(fade[:-1])])
-    ahead: FloatArray = next_step[:, None] * fade + drift
-    return ahead
+UNFITTED = GarchParameters(0.0, 0.02, 0.05, 0.93, 5.0, 1.0, np.nan)
 
 
 @dataclass(frozen=True)
-class GarchT:
-    """GARCH(1,1)-t on hourly returns without their clock, summed over the horizon; gaps are left out.
+class Garch:
+    r"""One of the GARCH family on hourly returns without their clock, summed over the horizon; gaps are left out.
+
+    .. math:: r_t = \sqrt{w_t} \, \sigma_t z_t, \qquad f_{t,h} = \sum_{j=1}^{h} w_{t+j} \, \sigma^2_{t+j|t}
+
+    with w the hour-of-week weight and the variance ahead in closed form: exact for ``garch`` and ``gjr``; for
+    ``egarch`` with the exponential moments of its news taken from the fitted residuals, as Student's t has none.
+    A model that is fitted again begins at its last optimum.
+
+    Parameters
+    ----------
+    family : ``garch`` (1,1), ``gjr`` (1,1,1), ``egarch`` (1,1,1).
+    law : ``student_t`` or ``normal``, of the estimation and of the answer before calibration.
 
     References
     ----------
     Bollerslev (1987), "A conditionally heteroskedastic time series model for
-    speculative prices and rates of return", Review of Economics and Statistics 69(3).
+    speculative prices and rates of return", Review of Economics and Statistics 69(3); Glosten, Jagannathan & Runkle
+    (1993), "On the relation between the expected value and the volatility of the nominal excess return on stocks",
+    J. Finance 48(5); Nelson (1991), "Conditional heteroskedasticity in asset returns", Econometrica 59(2).
     """
 
-    parameters: GarchParameters = field(
-        default_factory=lambda: GarchParameters(0.0, 0.02, 0.05, 0.93, 5.0, 1.0, np.nan)
-    )
+    family: Family = "garch"
+    law: Law = "student_t"
+    parameters: GarchParameters = UNFITTED
     diurnal: Diurnal = field(default_factory=lambda: Diurnal(np.ones(168)))
+    moments: FloatArray = field(default_factory=lambda: np.zeros(0))
 
-    def fit(self, panel: Panel) -> "GarchT":
-        """Estimate on every hour of the panel."""
+    def __post_init__(self) -> None:
+        """Refuse a law whose tails cannot be answered."""
+        if self.law == "skew_t":
+            raise SettingError("law='skew_t' can be estimated but not forecast yet; choose student_t or normal")
+
+    def fit(self, panel: Panel) -> "Garch":
+        """Estimate on every hour of the panel that showed a move.
+
+        Raises
+        ------
+        SettingError
+            If origins are not an hour apart.
+        ShortHistoryError
+            If fewer than 500 hours showed a move.
+        ConvergenceError
+            If the likelihood has no optimum.
+        """
+        need_hours(panel)
         diurnal = Diurnal.fit(panel)
         returns = returns_percent(panel, diurnal)[shown(panel)]
         if len(returns) < LEAST_HOURS:
             raise ShortHistoryError(
                 f"GARCH needs {LEAST_HOURS} hours with trades, the panel has {len(returns)}; give a longer history"
             )
-        parameters = estimate(returns, student_t=True, with_mean=False)
-        return replace(self, diurnal=diurnal, parameters=parameters)
+        start = self.parameters if np.isfinite(self.parameters.log_likelihood) else None
+        p = estimate(returns, self.family, self.law, start=start)
+        moments = np.zeros(0)
+        if self.family == "egarch":
+            residual = (returns - p.mean) / np.sqrt(variances(returns, p, egarch=True)[:-1])
+            moments = log_moments(residual, p, max(panel.spec.horizons_s) // HOUR_S)
+        return replace(self, diurnal=diurnal, parameters=p, moments=moments)
 
     def forecast(self, panel: Panel) -> Forecast:
-        """Student law with the summed variance."""
-        next_step = self._next_step(panel)
-        columns = [self._variance(panel, next_step, h // HOUR_S) for h in panel.spec.horizons_s]
+        """Law of the estimation with the summed variance.
+
+        Raises
+        ------
+        SettingError
+            If origins are not an hour apart, or EGARCH was fitted for shorter horizons.
+        """
+        need_hours(panel)
+        hours = [h // HOUR_S for h in panel.spec.horizons_s]
+        variance = summed(panel, self.diurnal, self._ahead(panel, max(hours)), hours)
+        if self.law == "normal":
+            return laws.normal(panel, variance)
         degrees = max(self.parameters.degrees, LEAST_DEGREES)
         shape = student_t_quantiles(LEVELS, degrees), student_t_shortfall(LEVELS, degrees)
-        return law.scaled(panel, np.stack(columns, axis=1), *shape)
+        return laws.scaled(panel, variance, *shape)
 
-    def _next_step(self, panel: Panel) -> FloatArray:
-        """Variance of the next hour without its clock; hours that showed nothing change nothing, shape (n,)."""
+    def _ahead(self, panel: Panel, steps: int) -> FloatArray:
+        """Variance of each of the next hours without its clock, shape (n, steps)."""
+        p, egarch = self.parameters, self.family == "egarch"
         seen = shown(panel)
-        variance = next_variance(returns_percent(panel, self.diurnal)[seen], self.parameters)
-        last_seen = np.cumsum(seen) - 1
-        return np.where(last_seen >= 0, variance[np.maximum(last_seen, 0)], self.parameters.backcast)
+        known = variances(returns_percent(panel, self.diurnal)[seen], p, egarch=egarch)
+        known[0] = p.backcast
+        next_step = known[np.cumsum(seen)]  # hours that showed nothing change nothing
+        return egarch_ahead(next_step, p, self.moments, steps) if egarch else variance_ahead(next_step, p, steps)
 
-    def _variance(self, panel: Panel, next_step: FloatArray, hours: int) -> FloatArray:
-        steps = variance_ahead(next_step, self.parameters, hours)
-        weights = [self.diurnal.ahead(panel.origin_ns + j * HOUR_NS, 1) for j in range(hours)]
-        total: FloatArray = (steps * np.stack(weights, axis=1)).sum(axis=1) / 1e4
-        return total
+
+GarchT = Garch
+GjrT = partial(Garch, family="gjr")
+EgarchT = partial(Garch, family="egarch")
+
+
+def need_hours(panel: Panel) -> None:
+    """Refuse a panel whose origins are not an hour apart.
+
+    Raises
+    ------
+    SettingError
+        If they are not.
+    """
+    if panel.spec.every_s != HOUR_S:
+        raise SettingError(
+            f"GARCH models are of hourly returns, the panel has an origin every {panel.spec.every_s} s; "
+            f"choose a spec with every_s = {HOUR_S}"
+        )
+
+
+def summed(panel: Panel, diurnal: Diurnal, steps: FloatArray, hours: list[int]) -> FloatArray:
+    """Variance over each horizon from that of each hour without its clock in percent², shape (n, steps) -> (n, h)."""
+    weights = [diurnal.ahead(panel.origin_ns + j * HOUR_NS, 1) for j in range(steps.shape[1])]
+    total = np.cumsum(steps * np.stack(weights, axis=1), axis=1) / 1e4
+    return total[:, [h - 1 for h in hours]]
 
 
 def shown(panel: Panel) -> NDArray[np.bool_]:

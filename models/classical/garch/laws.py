@@ -9,7 +9,7 @@ from features.compiled import compiled, inlined
 
 Floats = NDArray[np.float64]
 NORMAL, STUDENT, SKEWED = 0, 1, 2
-LOGS_AT_ONCE = 8  # variances whose product one logarithm is taken of: none is beyond e^±27 in returns of scale 1
+LOGS_AT_ONCE = 8  # numbers whose product one logarithm is taken of: none is beyond e^±80 in returns of scale 1
 LOG_TWO_PI = math.log(2 * math.pi)
 
 
@@ -87,56 +87,61 @@ def density(law: int, z: float, degrees: float, skew: float, k: Floats) -> tuple
 
 
 @compiled
-def observe_normal(residual: Floats, variance: Floats, by_log_variance: Floats, by_residual: Floats) -> float:
-    """Log likelihood of normal residuals; fills its slopes in each log variance and residual."""
-    total, logs, product = 0.0, 0.0, 1.0
-    for t in range(len(residual)):
-        weight = residual[t] / variance[t]
-        square = weight * residual[t]
-        by_residual[t] = -weight
-        by_log_variance[t] = 0.5 * (square - 1)
-        total += square
-        product *= variance[t]
-        if t % LOGS_AT_ONCE == 0:
-            logs += math.log(product)
-            product = 1.0
-    logs += math.log(product)
-    return -0.5 * (total + logs + len(residual) * LOG_TWO_PI)
+def log_sum(values: Floats) -> float:
+    """Sum of logs of positive numbers: one logarithm of the product of eight."""
+    whole = len(values) // LOGS_AT_ONCE * LOGS_AT_ONCE
+    total = 0.0
+    for t in range(0, whole, LOGS_AT_ONCE):
+        left = (values[t] * values[t + 1]) * (values[t + 2] * values[t + 3])
+        right = (values[t + 4] * values[t + 5]) * (values[t + 6] * values[t + 7])
+        total += math.log(left * right)
+    for t in range(whole, len(values)):
+        total += math.log(values[t])
+    return total
+
+
+@compiled
+def observe_normal(residual: Floats, variance: Floats, by_variance: Floats, by_residual: Floats) -> float:
+    """Log likelihood of normal residuals; fills its slopes in each variance and residual."""
+    n = len(residual)
+    for t in range(n):
+        by_residual[t] = -residual[t] / variance[t]
+        by_variance[t] = 0.5 * (by_residual[t] * by_residual[t] - 1 / variance[t])
+    squares = 0.0
+    for t in range(n):
+        squares -= residual[t] * by_residual[t]
+    return -0.5 * (squares + log_sum(variance) + n * LOG_TWO_PI)
 
 
 @compiled
 def observe_student(
-    residual: Floats, variance: Floats, degrees: float, k: Floats, by_log_variance: Floats, by_residual: Floats
-) -> tuple[float, float]:
+    residual: Floats, variance: Floats, degrees: float, k: Floats, by_variance: Floats, by_residual: Floats,
+    beyond: Floats,
+) -> tuple[float, float]:  # fmt: skip
     """Log likelihood of residuals of Student's t and its slope in ν; fills the slopes as :func:`observe_normal`."""
-    logs, variance_product, beyond_product, variance_logs, pull = 0.0, 1.0, 1.0, 0.0, 0.0
-    spread, factor = 1 / (degrees - 2), (degrees + 1) / (degrees - 2)
-    for t in range(len(residual)):
-        weight = residual[t] / variance[t]
-        square = weight * residual[t]
-        beyond = 1 + square * spread
-        share = 1 / beyond
-        by_residual[t] = -factor * weight * share
-        by_log_variance[t] = 0.5 * (factor * square * share - 1)
-        pull += square * share
-        variance_product *= variance[t]
-        beyond_product *= beyond
-        if t % LOGS_AT_ONCE == 0:
-            logs += math.log(beyond_product)
-            variance_logs += math.log(variance_product)
-            variance_product, beyond_product = 1.0, 1.0
-    logs += math.log(beyond_product)
-    variance_logs += math.log(variance_product)
     n = len(residual)
+    spread, factor = 1 / (degrees - 2), (degrees + 1) / (degrees - 2)
+    for t in range(n):  # no sum in this loop: it is done several at a time
+        inverse = 1 / variance[t]
+        weight = residual[t] * inverse
+        square = weight * residual[t]
+        beyond[t] = 1 + square * spread
+        pull = factor / beyond[t]
+        by_residual[t] = -weight * pull
+        by_variance[t] = 0.5 * inverse * (square * pull - 1)
+    pulls = 0.0
+    for t in range(n):
+        pulls -= residual[t] * by_residual[t]
+    logs = log_sum(beyond)
     return (
-        n * k[0] - 0.5 * variance_logs - 0.5 * (degrees + 1) * logs,
-        n * k[3] - 0.5 * logs + 0.5 * factor * spread * pull,
+        n * k[0] - 0.5 * log_sum(variance) - 0.5 * (degrees + 1) * logs,
+        n * k[3] - 0.5 * logs + 0.5 * spread * pulls,
     )
 
 
 @compiled
 def observe_skewed(
-    residual: Floats, variance: Floats, degrees: float, skew: float, k: Floats, by_log_variance: Floats,
+    residual: Floats, variance: Floats, degrees: float, skew: float, k: Floats, by_variance: Floats,
     by_residual: Floats,
 ) -> tuple[float, float, float]:  # fmt: skip
     """Log likelihood of residuals of the skewed t, its slopes in ν and λ; fills the slopes as the others do."""
@@ -146,23 +151,23 @@ def observe_skewed(
         z = residual[t] / scale
         value, slope, slope_degrees, slope_skew = density(SKEWED, z, degrees, skew, k)
         by_residual[t] = slope / scale
-        by_log_variance[t] = -0.5 * (1 + z * slope)
-        total += value - math.log(scale)
+        by_variance[t] = -0.5 * (1 + z * slope) / variance[t]
+        total += value
         by_degrees += slope_degrees
         by_skew += slope_skew
-    return total, by_degrees, by_skew
+    return total - 0.5 * log_sum(variance), by_degrees, by_skew
 
 
 @compiled
 def observe(
-    law: int, residual: Floats, variance: Floats, degrees: float, skew: float, by_log_variance: Floats,
-    by_residual: Floats,
+    law: int, residual: Floats, variance: Floats, degrees: float, skew: float, by_variance: Floats,
+    by_residual: Floats, spare: Floats,
 ) -> tuple[float, float, float]:  # fmt: skip
-    """Log likelihood of residuals under a law, its slopes in ν and λ; fills its slopes in log variance and residual."""
+    """Log likelihood of residuals under a law, its slopes in ν and λ; fills its slopes in variance and residual."""
     if law == NORMAL:
-        return observe_normal(residual, variance, by_log_variance, by_residual), 0.0, 0.0
+        return observe_normal(residual, variance, by_variance, by_residual), 0.0, 0.0
     k = constants(law, degrees, skew)
     if law == STUDENT:
-        value, by_degrees = observe_student(residual, variance, degrees, k, by_log_variance, by_residual)
+        value, by_degrees = observe_student(residual, variance, degrees, k, by_variance, by_residual, spare)
         return value, by_degrees, 0.0
-    return observe_skewed(residual, variance, degrees, skew, k, by_log_variance, by_residual)
+    return observe_skewed(residual, variance, degrees, skew, k, by_variance, by_residual)

@@ -35,8 +35,8 @@ def filter_variance(family: int, p: Floats, residual: Floats, before: float, var
         now = omega + (alpha + 0.5 * gamma + beta) * before
         for t in range(len(residual)):
             variance[t] = now
-            news = alpha + gamma if residual[t] < 0 else alpha
-            now = omega + news * residual[t] * residual[t] + beta * now
+            fell = 1.0 if residual[t] < 0 else 0.0  # no branch: signs are not to be guessed
+            now = (omega + (alpha + gamma * fell) * residual[t] * residual[t]) + beta * now
         return now
     log = omega + beta * math.log(before)
     for t in range(len(residual)):
@@ -50,33 +50,33 @@ def filter_variance(family: int, p: Floats, residual: Floats, before: float, var
 
 @compiled
 def gjr_backward(
-    p: Floats, residual: Floats, variance: Floats, before: float, before_by_mean: float, by_log: Floats, slope: Floats
-) -> None:
-    """Add what the variances make of the gradient, from the last to the first; ``by_log`` as the law filled it."""
+    p: Floats, residual: Floats, variance: Floats, before: float, before_by_mean: float, by_variance: Floats,
+    slope: Floats,
+) -> None:  # fmt: skip
+    """Add what the variances make of the gradient, from the last to the first."""
     alpha, gamma, beta = p[ALPHA], p[GAMMA], p[BETA]
     adjoint, by_omega, by_alpha, by_gamma, by_beta, by_mean = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for t in range(len(residual) - 1, -1, -1):
-        square = residual[t] * residual[t] * adjoint
-        by_alpha += square
+        fell = 1.0 if residual[t] < 0 else 0.0
+        pulled = residual[t] * adjoint
+        by_alpha += residual[t] * pulled
+        by_gamma += fell * residual[t] * pulled
         by_beta += variance[t] * adjoint
-        news = alpha
-        if residual[t] < 0:
-            by_gamma += square
-            news = alpha + gamma
-        by_mean -= 2 * news * residual[t] * adjoint
-        adjoint = by_log[t] / variance[t] + beta * adjoint
+        by_mean -= (alpha + gamma * fell) * pulled
+        adjoint = by_variance[t] + beta * adjoint
         by_omega += adjoint
     slope[OMEGA] += by_omega
     slope[ALPHA] += by_alpha + adjoint * before
     slope[GAMMA] += by_gamma + adjoint * 0.5 * before
     slope[BETA] += by_beta + adjoint * before
-    slope[MEAN] += by_mean + adjoint * (alpha + 0.5 * gamma + beta) * before_by_mean
+    slope[MEAN] += 2 * by_mean + adjoint * (alpha + 0.5 * gamma + beta) * before_by_mean
 
 
 @compiled
 def egarch_backward(
-    p: Floats, residual: Floats, variance: Floats, before: float, before_by_mean: float, by_log: Floats, slope: Floats
-) -> None:
+    p: Floats, residual: Floats, variance: Floats, before: float, before_by_mean: float, by_variance: Floats,
+    slope: Floats,
+) -> None:  # fmt: skip
     """Add what the log variances make of the gradient, from the last to the first."""
     alpha, gamma, beta = p[ALPHA], p[GAMMA], p[BETA]
     adjoint, by_omega, by_alpha, by_gamma, by_beta, by_mean = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
@@ -87,7 +87,7 @@ def egarch_backward(
         by_gamma += z * adjoint
         by_beta += math.log(variance[t]) * adjoint
         by_mean -= ((alpha if z > 0 else -alpha) + gamma) / scale * adjoint
-        adjoint = by_log[t] + (beta - 0.5 * (alpha * abs(z) + gamma * z)) * adjoint
+        adjoint = by_variance[t] * variance[t] + (beta - 0.5 * (alpha * abs(z) + gamma * z)) * adjoint
         by_omega += adjoint
     slope[OMEGA] += by_omega
     slope[ALPHA] += by_alpha
@@ -109,23 +109,25 @@ def log_likelihood(
     returns : shape (n,), of the order of 1.
     backcast : variance before the first return.
     square_mean : it is the mean square of the residuals instead, which moves with the mean.
-    room : shape (4, n), overwritten: residuals, variances and the law's slopes.
+    room : shape (5, n), overwritten: residuals, variances, the law's slopes and what it needs.
     slope : shape (7,), overwritten.
     """
-    residual, variance, by_log, by_residual = room[0], room[1], room[2], room[3]
+    residual, variance, by_variance, by_residual = room[0], room[1], room[2], room[3]
     residual[:] = returns - p[MEAN]
     before, before_by_mean = backcast, 0.0
     if square_mean:
         before, before_by_mean = np.mean(residual * residual), -2 * np.mean(residual)
     filter_variance(family, p, residual, before, variance)
-    value, by_degrees, by_skew = observe(law, residual, variance, p[DEGREES], p[SKEW], by_log, by_residual)
+    value, by_degrees, by_skew = observe(
+        law, residual, variance, p[DEGREES], p[SKEW], by_variance, by_residual, room[4]
+    )
     slope[:] = 0.0
     slope[DEGREES], slope[SKEW] = by_degrees, by_skew
     slope[MEAN] = -np.sum(by_residual)
     if family == GJR:
-        gjr_backward(p, residual, variance, before, before_by_mean, by_log, slope)
+        gjr_backward(p, residual, variance, before, before_by_mean, by_variance, slope)
     else:
-        egarch_backward(p, residual, variance, before, before_by_mean, by_log, slope)
+        egarch_backward(p, residual, variance, before, before_by_mean, by_variance, slope)
     return value
 
 
