@@ -3,7 +3,7 @@
 import ast
 import importlib.util
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ def code_of(maker: Callable[..., Any], *modules: str) -> str:
     >>> code_of(FORECASTERS["ewma"]) == code_of(FORECASTERS["garch_t"])
     False
     """
-    waiting, seen = [maker.__module__, *modules], set[str]()
+    made = maker.func if isinstance(maker, partial) else maker
+    waiting, seen = [made.__module__, *modules], set[str]()
     while waiting:
         name = waiting.pop()
         if name not in seen:

@@ -78,7 +78,7 @@ def rejected(row: Row) -> str:
     return " / ".join(counts[test].split("/")[0] for test in TESTS if test in counts)
 
 
-def tests_of(row: Row) -> int:
+def number_of_tests(row: Row) -> int:
     """How many tests of one kind a model's rejections are out of."""
     counts: Mapping[str, str] = row.get("rejections_5pct", {})
     return max((int(text.split("/")[1]) for text in counts.values()), default=0)

@@ -76,7 +76,7 @@ def reliability(errors_pp: Lines, levels: Sequence[float], baseline: str | None)
 def hits_over_time(
     excess: Lines, bands: Mapping[str, FloatArray], first: Mapping[str, str], baseline: str | None
 ) -> go.Figure:
-    """Hits so far less those expected, and the band in which 95 of 100 right forecasts are on a given day.
+    """Hits so far less those expected, and the band in which a right forecast is with 95 %.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def hits_over_time(
             )  # fmt: skip
         for number, (model, y) in enumerate(by_model.items()):
             figure.add_scatter(y=light(y), **look(model, baseline, number, panel), **where)
-    figure.update_xaxes(type="date", nticks=6)
+    figure.update_xaxes(type="date", nticks=5, tickangle=0)
     figure.update_yaxes(title="hits less expected", col=1)
     return styled(figure, 150 + 210 * (-(-len(excess) // 2)))
 
@@ -110,8 +110,8 @@ def murphy(
         for number, (model, y) in enumerate(by_model.items()):
             where = place(panel, len(difference))
             figure.add_scatter(x=light(thresholds[title]), y=light(y), **look(model, None, number, panel), **where)
-    figure.update_xaxes(title=threshold)
+    figure.update_xaxes(title={"text": threshold, "font_size": 11}, tickangle=0, nticks=4)
     if log_axis:
-        figure.update_xaxes(type="log", dtick=1, exponentformat="power")
+        figure.update_xaxes(type="log", dtick=2, exponentformat="power")
     figure.update_yaxes(title=score, col=1)
     return styled(figure, 340, below=110)

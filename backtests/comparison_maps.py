@@ -1,6 +1,7 @@
 """Pictures with a row a model: skill with its interval, coverage under conditions, cost."""
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 
 import numpy as np
 import plotly.graph_objects as go
@@ -44,12 +45,12 @@ def dots(intervals: Mapping[str, FloatArray], models: Sequence[str], title: str,
             reach = {"array": reach["arrayminus"], "arrayminus": reach["array"]}
         colours = np.where(gain[:, 1] > 0, GOOD, np.where(gain[:, 2] < 0, BAD, OPEN))
         outward = "triangle-left" if more_is_better else "triangle-right"
-        for kept, symbol in ((shown, "circle"), (~shown, outward)):
+        for kept, symbol in ((shown, "circle"), (gain[:, 0] < edge, outward)):  # neither: not known
             for colour in np.unique(colours[kept]):
                 rows = kept & (colours == colour)
                 ends = {name: light(np.where(rows, width, np.nan)[rows]) for name, width in reach.items()}
                 figure.add_scatter(
-                    x=light(at[rows]), y=[models[k] for k in np.flatnonzero(rows)], mode="markers",
+                    x=light(at[rows]), y=list(compress(models, rows)), mode="markers",
                     marker={"color": colour, "size": 7, "symbol": symbol}, showlegend=False,
                     error_x={"type": "data", "symmetric": False, "visible": symbol == "circle", "thickness": 1.4,
                              "width": 0, "color": colour, **ends},
@@ -63,7 +64,7 @@ def dots(intervals: Mapping[str, FloatArray], models: Sequence[str], title: str,
 
 def _edge(gain: FloatArray) -> float:
     """The least gain that a panel shows."""
-    known = gain[np.isfinite(gain[:, 0])]
+    known = gain[np.isfinite(gain).all(axis=1)]
     if not len(known):
         return 0.0
     best, middle = float(known[:, 2].max()), float(np.median(known[:, 0]))
@@ -83,7 +84,7 @@ def _by_model(figure: go.Figure, models: Sequence[str], title: str, *, below: in
         type="category", categoryorder="array", categoryarray=list(reversed(models)), range=[-0.7, len(models) - 0.3],
         automargin=True, ticks="", tickfont_size=11, dtick=1,
     )  # fmt: skip
-    figure.update_xaxes(title={"text": title, "font_size": 11}, nticks=5)
+    figure.update_xaxes(title={"text": title, "font_size": 11}, nticks=4, tickangle=0)
     return figure
 
 
@@ -101,8 +102,8 @@ def coverage_map(panels: Mapping[str, tuple[Sequence[str], FloatArray]], rows: S
             colour = np.clip(np.log2(ratio), -DOUBLINGS, DOUBLINGS)
         figure.add_heatmap(
             z=light(colour), x=list(columns), y=list(rows), customdata=light(ratio), coloraxis="coloraxis",
-            hovertemplate="%{y}, %{x}: %{customdata:.2f} times the nominal rate<extra></extra>", xgap=1, ygap=1,
-            **place(panel, len(panels)),
+            hovertemplate="%{y}, %{x}: %{customdata:.2f} times the nominal rate<extra></extra>",
+            xgap=1 if len(columns) <= MOST_LABELS else 0, ygap=1, **place(panel, len(panels)),
         )  # fmt: skip
     figure = _by_model(figure, rows, "", below=120)
     ticks = [0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8]

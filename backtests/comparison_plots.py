@@ -5,20 +5,17 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from backtests.comparison_curves import (
+from backtests.comparison_conditions import (
     TAILS,
     by_hour,
     by_level,
     by_tercile,
     by_year,
-    excess_hits,
-    intervals,
-    murphy_differences,
     own_conditions,
+    percent,
     pit_density,
-    reliability_errors,
-    side,
 )
+from backtests.comparison_curves import excess_hits, intervals, murphy_differences, reliability_errors, side
 from backtests.comparison_lines import hits_over_time, murphy, reliability
 from backtests.comparison_maps import coverage_map, dots
 from backtests.comparison_view import Board, board_of, hours
@@ -68,15 +65,14 @@ def hits_picture(board: Board, models: Sequence[str]) -> go.Figure:
 
 
 def murphy_pictures(board: Board, by_variance: Sequence[str], by_tail: Sequence[str]) -> list[go.Figure]:
-    """Of the variance for the one set of models, of the lower and the upper 1 % tail for the other."""
+    """Of the variance for the one set of models, of the 1 % quantile on either side for the other."""
     shown = {"variance": by_variance, "q_0.01": by_tail, "q_0.99": by_tail}
     figures = []
     for kind, models in shown.items():
-        others = [model for model in models if model != board.baseline]
         of_variance = kind == "variance"
-        threshold = "threshold: variance" if of_variance else f"threshold: return at {kind[2:]}, %"
-        score = "less the baseline's" if of_variance else "less the baseline's, 1e-4"
-        figures.append(murphy(*murphy_differences(board, others, kind), threshold, score, log_axis=of_variance))
+        threshold = "variance" if of_variance else "return, %"
+        score = "less the baseline's" if of_variance else f"{percent(kind[2:])} % quantile, 1e-4"
+        figures.append(murphy(*murphy_differences(board, models, kind), threshold, score, log_axis=of_variance))
     return figures
 
 

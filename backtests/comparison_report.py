@@ -19,7 +19,7 @@ from backtests.comparison_sections import (
 )
 from backtests.comparison_tables import best_of
 from backtests.comparison_view import Board, board_of, figure, hours, spoken
-from backtests.report import write_report
+from backtests.report import Section, write_report
 
 
 def write_comparison_report(path: Path, scores: Mapping[str, Any], about: Mapping[str, Any]) -> None:
@@ -32,7 +32,7 @@ def write_comparison_report(path: Path, scores: Mapping[str, Any], about: Mappin
     about : of :func:`backtests.comparison.about`.
     """
     board, config = board_of(scores), about["config"]
-    sections = [*_score_sections(board)] if board.models else []
+    sections = _score_sections(board) if board.models else []
     sections += [
         cost_section(about["costs"]),
         missing_section(about["missing"]),
@@ -49,7 +49,8 @@ def write_comparison_report(path: Path, scores: Mapping[str, Any], about: Mappin
     )
 
 
-def _score_sections(board: Board):  # type: ignore[no-untyped-def]
+def _score_sections(board: Board) -> list[Section | None]:
+    """Everything about the models that were scored."""
     return [
         variance_section(board),
         tail_section(board),

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from backtests.comparison_columns import TESTS, Column, interval, number, rejected, several, table
-from backtests.comparison_view import Board, figure
+from backtests.comparison_view import Board, figure, hours
 from features.page import Cell, TableBlock
 
 LOW, HIGH = ("0.005", "0.01", "0.025", "0.05"), ("0.95", "0.975", "0.99", "0.995")
@@ -36,9 +36,9 @@ COVERAGE = (
     several("below .5, 1, 2.5, 5 %", [(f"hit_{p}",) for p in LOW], ".2f", 100),
     several("above 95, 97.5, 99, 99.5 %", [(f"hit_{p}",) for p in HIGH], ".2f", 100),
     several("Z2 1, 99 %", [("z2_0.01",), ("z2_0.99",)], "+.2f"),
-    several("worst tercile 1, 99 %, pp", [("tercile_worst_pp", "0.01"), ("tercile_worst_pp", "0.99")], ".2f"),
-    Column("rejected K / CC / DQ", rejected),
-    several("standing K / CC / DQ", [("detail", "rejections", test, "discoveries") for test in TESTS], ".0f"),
+    several("worst tercile, pp", [("tercile_worst_pp", "0.01"), ("tercile_worst_pp", "0.99")], ".2f"),
+    Column("rejected", rejected),
+    several("standing", [("detail", "rejections", test, "discoveries") for test in TESTS], ".0f"),
 )
 
 
@@ -64,6 +64,12 @@ def zone_table(board: Board, horizon_s: int) -> TableBlock:
     places = [(name, level) for name in next(iter(zones.values())) for level in ("0.01", "0.99")]
     rows = [[Cell(m), *(Cell(_zone(zones[m][name][level])) for name, level in places)] for m in models]
     return TableBlock(["model", *(f"{name} {100 * float(level):g} %" for name, level in places)], rows)
+
+
+def zone_days(board: Board, horizon_s: int) -> int:
+    """The most days that any instrument's exceptions are counted over."""
+    tables = (row["detail"]["basel"] for row in board.pooled(horizon_s).values())
+    return max((side["days"] for table in tables for place in table.values() for side in place.values()), default=0)
 
 
 def _zone(found: Mapping[str, Any]) -> str:
@@ -116,10 +122,28 @@ def unscored_table(not_scored: Mapping[str, Any], missing: Sequence[Mapping[str,
     """Models that forecast too few origins, where, and what their folds failed of."""
     rows = []
     for model, shares in not_scored.items():
-        where = ", ".join(f"{place} {share:.1%}" for place, share in shares.items())
+        where = "; ".join(f"{place} {share:.1%}" for place, share in _by_instrument(shares).items())
         reasons = dict.fromkeys(one["reason"] for one in missing if one["model"] == model)
         rows.append([Cell(model), Cell(where), Cell("; ".join(reasons) or "forecasts are not in the file")])
-    return TableBlock(["model", "share of origins forecast", "reason"], rows)
+    return TableBlock(["model", "least share of origins forecast", "reason"], rows)
+
+
+def _by_instrument(shares: Mapping[str, float]) -> dict[str, float]:
+    """Least share of each instrument, with the horizons at which it is too small.
+
+    Examples
+    --------
+    >>> _by_instrument({"A/3600": 0.5, "A/14400": 0.4, "B/3600": 0.0})
+    {'A (1 h, 4 h)': 0.4, 'B (1 h)': 0.0}
+    """
+    horizons: dict[str, list[int]] = {}
+    for place in shares:
+        instrument, _, horizon_s = place.rpartition("/")
+        horizons.setdefault(instrument, []).append(int(horizon_s))
+    return {
+        f"{name} ({', '.join(hours(h) for h in sorted(at))})": min(shares[f"{name}/{h}"] for h in at)
+        for name, at in horizons.items()
+    }
 
 
 def best_of(board: Board, horizon_s: int, name: str) -> tuple[str, float]:

@@ -59,7 +59,9 @@ def noise_floor(realised_variance: FloatArray, quarticity: FloatArray) -> float:
     >>> round(noise_floor(np.array([1.0]), np.array([0.25])), 4)  # m = 12
     0.0856
     """
-    half = np.maximum(3 * realised_variance**2 / quarticity, 1.0) / 2
+    # a fourth power may be lost in the rounding of running sums: such a window counts as one return
+    fourth = np.where(quarticity > 0, quarticity, realised_variance**2)
+    half = np.maximum(3 * realised_variance**2 / fourth, 1.0) / 2
     return float(np.mean(np.log(half) - digamma(half)))
 
 

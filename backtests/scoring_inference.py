@@ -32,7 +32,7 @@ TESTS = ("kupiec", "christoffersen_cc", "dq")
 
 def coverage_tests(losses: Losses, quantiles: Mapping[str, FloatArray], hour: IntArray, horizon_s: int) -> Figures:
     """P-values by level and test for one instrument, over windows that do not overlap."""
-    step = horizon_s // HOUR_S
+    step = max(horizon_s // HOUR_S, 1)  # windows of less than an hour do not overlap
     return {
         f"{level:g}": {
             name: combine_phases(partial(_test, name, losses[f"hit_{level:g}"] > 0, quantiles[f"q_{level:g}"], level),
@@ -88,9 +88,8 @@ def clustered_figures(losses: Losses, days: Days, horizon_s: int) -> Figures:
     excess = {p: days.means(losses[f"hit_{p:g}"] - tail_probability(p)) for p in TAIL_LEVELS}
     terms = {p: days.means(losses[f"z2_{p:g}"]) for p in SHORTFALL_LEVELS}
     hac_p = {f"{p:g}": clustered_p(values, days.number, horizon_s) for p, values in excess.items()}
-    return {"hac_p": hac_p} | {
-        f"z2_t_{p:g}": clustered_t(values, days.number, horizon_s) for p, values in terms.items()
-    }
+    t = {p: clustered_t(v, days.number, horizon_s) if np.isfinite(v).any() else None for p, v in terms.items()}
+    return {"hac_p": hac_p} | {f"z2_t_{p:g}": value for p, value in t.items()}
 
 
 def against(losses: Losses, baseline: Losses, days: Days, horizon_s: int) -> Figures:
@@ -98,6 +97,9 @@ def against(losses: Losses, baseline: Losses, days: Days, horizon_s: int) -> Fig
     found: Figures = {}
     for name in COMPARED:
         model, base = _paired(losses[name], baseline[name], days)
+        if not np.isfinite(model).any():
+            found[name] = {"diff": None, "dm_t": None, "dm_p": None}
+            continue
         test = dm_test(model, base, days.number, horizon_s, small_sample=False)
         mean, base_mean = float(np.nanmean(losses[name])), float(np.nanmean(baseline[name]))
         found[name] = {"diff": mean - base_mean, "dm_t": test.t, "dm_p": test.p}
@@ -132,10 +134,12 @@ def difference_interval(daily: FloatArray, horizon_s: int) -> Figures:
 
     Parameters
     ----------
-    daily : array of shape (D,); NaN is left out.
+    daily : array of shape (D,); NaN is left out, and where nothing else is, nothing is said.
     horizon_s : horizon in seconds; sets the least lag.
     """
     daily = daily[np.isfinite(daily)]
+    if not len(daily):
+        return {"difference": None, "low": None, "high": None}
     n, mean = len(daily), float(daily.mean())
     spread = float(long_run_covariance(daily[:, None], hac_lag(n, horizon_s))[0, 0])
     error = NORMAL_95 * float(np.sqrt(max(spread, 0.0) / n))
@@ -145,10 +149,13 @@ def difference_interval(daily: FloatArray, horizon_s: int) -> Figures:
 def confidence_sets(daily: Mapping[str, Mapping[str, FloatArray]]) -> dict[str, dict[str, float]]:
     """P-values of the model confidence set by loss and model, from daily mean losses by model and loss.
 
-    Days on which any model has none are left out.
+    Models without any finite loss are left out, then days on which any model has none.
     """
-    models, found = list(daily), {}
+    found: dict[str, dict[str, float]] = {}
     for name in RANKED:
+        models = [model for model in daily if np.isfinite(daily[model][name]).any()]
+        if not models:
+            continue
         table = np.column_stack([daily[model][name] for model in models])
         p = model_confidence_set(table[np.isfinite(table).all(axis=1)])
         found[name] = {model: float(value) for model, value in zip(models, p, strict=True)}

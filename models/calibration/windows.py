@@ -61,7 +61,7 @@ def law_moments(origin_ns: Ints, refit: Literal["day", "month"]) -> Ints:
     >>> from features.clock import format_utc, parse_utc
     >>> origin_ns = np.array([parse_utc("2022-03-05T07:00")])
     >>> [format_utc(int(law_moments(origin_ns, refit)[0])) for refit in ("day", "month")]
-    ['2022-03-05T00:00:00', '2022-03-01T00:00:00']
+    ['2022-03-05T00:00:00Z', '2022-03-01T00:00:00Z']
     """
     if refit == "day":
         return origin_ns - origin_ns % DAY_NS

@@ -8,8 +8,8 @@ from features.panel import Panel
 
 FloatArray = NDArray[np.float64]
 WEEK_S = 7 * DAY_S
-# A cycle in seconds and how many of its last turns are averaged.
-CYCLES = ((DAY_S, 1), (DAY_S, 7), (DAY_S, 28), (DAY_S, 91), (WEEK_S, 1), (WEEK_S, 4), (WEEK_S, 13), (WEEK_S, 26))
+# A cycle in seconds and how many of its last turns are averaged; twelve weeks before an origin are read at most.
+CYCLES = ((DAY_S, 1), (DAY_S, 7), (DAY_S, 28), (DAY_S, 77), (WEEK_S, 1), (WEEK_S, 4), (WEEK_S, 11))
 DEAD = 5.0  # log units below the level: further down, the tape stood still and tells nothing of the clock
 
 
@@ -31,13 +31,14 @@ def recent_clock(panel: Panel, step: FloatArray, level: FloatArray) -> FloatArra
     Returns
     -------
     array of shape (n, h, c)
-        0 where no turn is remembered; a hole counts as a step like all others.
+        0 where no turn is remembered; a step without an origin is read as usual.
     """
     spec = panel.spec
     rows = (panel.origin_ns - panel.origin_ns[0]) // (spec.every_s * NS_PER_S)
     excess = np.zeros(int(rows[-1]) + 1)
-    excess[rows] = np.maximum(step - level, -DEAD)
-    columns = [_ahead(excess, period_s // spec.every_s, turns, spec.horizon_rows)[rows] for period_s, turns in CYCLES]
+    excess[rows] = np.nan_to_num(np.maximum(step - level, -DEAD), nan=0.0)
+    cycles = [(period_s // spec.every_s, turns) for period_s, turns in CYCLES if period_s > spec.every_s]
+    columns = [_ahead(excess, period, turns, spec.horizon_rows)[rows] for period, turns in cycles]
     return np.stack(columns, axis=2)
 
 

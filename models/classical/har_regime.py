@@ -74,6 +74,7 @@ class HarRegime:
         diurnal = Diurnal.fit(panel, whole_week=True)
         x = log_rates(panel, diurnal)
         past, hour = _steps(panel, x)
+        known_rows(past, hour, panel, "regime HAR")
         regimes = estimate(past, hour, _first_guess(x[:, DAY], self.n_regimes))
         chance = regimes.filtered(past, hour) @ regimes.transition
         design, fits = _design(x, chance), []

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,7 +121,8 @@ def fit_lines(panels: Sequence[Panel], shrinkage: float, half_life_days: float) 
     reach = np.zeros(len(names))
     for part, y, w in _chunks(x, target - level, weight):
         z = standardised(part, centre, scale)
-        gram += z.T @ (z * w[:, None])
+        root = (z * np.sqrt(w)[:, None]).astype(np.float32)  # sums of a few thousand: single precision is enough
+        gram += root.T @ root
         cross += z.T @ (y * w[:, None])
         reach = np.maximum(reach, np.abs(z).max(axis=0))
     slope = np.linalg.solve(gram, cross)
@@ -165,14 +167,21 @@ def _ended(
 
 def _moments(x: NDArray[np.float32], weight: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Weighted mean and standard deviation of the known values of each column; infinite where nothing varies."""
-    known = np.isfinite(x)
-    mass = np.maximum(weight @ known, 1e-300)
-    centre = weight @ np.where(known, x, 0.0) / mass
-    spread = np.sqrt(weight @ np.where(known, x - centre, 0.0) ** 2 / mass)
+    mass, first, second = np.zeros((3, x.shape[1]))
+    about = np.nan_to_num(x[len(x) // 2].astype(np.float64))  # sums about a typical row lose no digits
+    for part, w in _chunks(x, weight):
+        known = np.isfinite(part)
+        gap = np.where(known, part - about, 0.0)
+        mass += w @ known
+        first += w @ gap
+        second += w @ gap**2
+    mass = np.maximum(mass, np.finfo(float).tiny)
+    spread = np.sqrt(np.maximum(second / mass - (first / mass) ** 2, 0.0))
+    centre = about + first / mass
     return centre, np.where(spread > 1e-6 * np.maximum(1.0, np.abs(centre)), spread, np.inf)
 
 
-def _chunks(*arrays: NDArray[np.floating]) -> Iterator[tuple[NDArray[np.floating], ...]]:
+def _chunks(*arrays: NDArray[Any]) -> Iterator[tuple[FloatArray, ...]]:
     """The same few rows of each array at a time, in double precision."""
     for first in range(0, len(arrays[0]), CHUNK):
         yield tuple(a[first : first + CHUNK].astype(np.float64) for a in arrays)

@@ -16,7 +16,7 @@ from models.diurnal import Diurnal
 FloatArray = NDArray[np.float64]
 LEAST_SHARE = 0.001  # of outcomes: a forecast below their quantile here is read as that quantile
 ROUNDS = 2  # of weights, each from the fit before
-GUARD = 2.0  # factor, either way, by which a richer line may differ from the plain one
+GUARD = 2.0  # factor by which a value may fall below its least regressor; and a richer line differ from the plain one
 
 
 class Line(Protocol):
@@ -32,7 +32,10 @@ Fit = Callable[[FloatArray, FloatArray], Line]
 
 @dataclass(frozen=True, slots=True)
 class LevelLine:
-    """A line whose values are kept within the outcomes that it was fitted on: the insanity filter.
+    """A line of past variances, its values kept within the outcomes of its fit: the insanity filter.
+
+    A value is also no less than the least of its regressors over ``GUARD``: after a crash a slope below zero would
+    else answer the least variance ever seen.
 
     Parameters
     ----------
@@ -52,7 +55,8 @@ class LevelLine:
 
     def at(self, x: FloatArray) -> FloatArray:
         """Values within the range, shape (n, k) -> (n,)."""
-        value: FloatArray = np.clip(x @ self.coefficients[1:] + self.coefficients[0], self.least, self.most)
+        least = np.maximum(self.least, x.min(axis=1) / GUARD)
+        value: FloatArray = np.clip(x @ self.coefficients[1:] + self.coefficients[0], least, self.most)
         return value
 
 

@@ -12,7 +12,7 @@ from models.diurnal import Diurnal
 
 FloatArray = NDArray[np.float64]
 LOOKBACKS_H = (1, 4, 24, 168, 720)
-FROZEN = 8.0  # log units below the next longer look-back: the tape stood still. True calm stays within about six
+FROZEN = 8.0  # log units below the week's variance: the tape stood still. True calm stays within about six
 
 
 def check_spec(panel: Panel, model: str, features: Iterable[str] = ()) -> None:
@@ -61,12 +61,13 @@ def log_rates(panel: Panel, diurnal: Diurnal) -> FloatArray:
     .. math:: x_{k,t} = \ln \frac{RV^{(k)}_t}{k \, W^{(k)}_t}
 
     An outage of the exchange leaves a look-back at the floor of its feature. That is no calm: a look-back more than
-    ``FROZEN`` below the next longer one is read as that one.
+    ``FROZEN`` below the week's (the week's, below the month's) is read as the next longer one.
     """
     columns = [panel.column(f"log_rv_{k}h") for k in LOOKBACKS_H]
+    month, week = columns[-1], columns[-2]
     for k in range(len(columns) - 2, -1, -1):
-        longer = columns[k + 1]
-        columns[k] = np.where(columns[k] < longer - FROZEN, longer, columns[k])
+        reference = month if k == len(columns) - 2 else week
+        columns[k] = np.where(columns[k] < reference - FROZEN, columns[k + 1], columns[k])
     clocks = [np.log(diurnal.behind(panel.origin_ns, k)) for k in LOOKBACKS_H]
     return np.stack([column - clock for column, clock in zip(columns, clocks, strict=True)], axis=1)
 

@@ -12,7 +12,7 @@ from features.errors import SettingError
 from features.panel import Panel
 
 FloatArray = NDArray[np.float64]
-Column = tuple[str, FloatArray]
+Column = tuple[str, FloatArray | NDArray[np.bool_]]
 
 RELATIVE = ("log_bv", "log_medrv", "log_minrv", "log_range", "log_garman_klass", "log_rogers_satchell")
 PLAIN = ("downside", "rq_ratio", "jump_share", "log_volume", "week_volume")
@@ -136,7 +136,7 @@ def _clocks(panel: Panel) -> Iterator[Column]:
     sets["ny at weekends"] = (np.where(day >= 5, local % 24, -1), 24)
     for name, (group, count) in sets.items():
         for k in range(count):
-            yield f"{name} {k}", (group == k).astype(np.float64)
+            yield f"{name} {k}", group == k
 
 
 def summer_time(origin_ns: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from models.tails.base import FloatArray, Ints
 
 # Fewer degrees of freedom hardly have a variance; more are a normal law. Logs of the degrees above two.
 LEAST_EXCESS, MOST_EXCESS = np.log(0.05), np.log(200.0)
+SIDE = 0.1  # of the first simplex of a search
 FACTORS = 8  # multiplied before a logarithm is taken: far from overflow
 
 
@@ -111,8 +112,10 @@ def likeliest(
     ConvergenceError
         If the search finds no optimum.
     """
-    found = minimize(loss, guess, args=(z,), method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-10, "gtol": 1e-6})
-    if not (found.success or "ABNORMAL" in str(found.message)) or not np.isfinite(found.fun):
+    corners = np.vstack([guess, guess + SIDE * np.eye(len(guess))])
+    options = {"initial_simplex": corners, "xatol": 1e-5, "fatol": 1e-9, "maxiter": 1_000}
+    found = minimize(loss, guess, args=(z,), method="Nelder-Mead", bounds=bounds, options=options)
+    if not found.success or not np.isfinite(found.fun):
         raise ConvergenceError(
             f"a law of {len(z)} standardised returns has no likeliest parameters ({found.message}); "
             "choose the tail fhs, or a longer memory"

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,8 @@ def test_a_fold_belongs_to_its_data_and_its_code(tmp_path: Path) -> None:
     assert not {job.folder for job in here} & {job.folder for job in there}
     assert code_of(FORECASTERS["log_har"]) == code_of(FORECASTERS["log_har"])
     assert code_of(FORECASTERS["log_har"]) != code_of(FORECASTERS["log_har"], "backtests.folds")
+    assert code_of(partial(FORECASTERS["log_har"])) == code_of(FORECASTERS["log_har"])
+    assert code_of(FORECASTERS["log_har"]) != code_of(FORECASTERS["ewma"])
 
 
 def test_two_processes_answer_what_one_does(panels: dict[str, Path], tmp_path: Path) -> None:

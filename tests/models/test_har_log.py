@@ -1,4 +1,4 @@
-"""Log-HAR against plain least squares, its daily refits against cold ones, its clock and outages against what was planted."""
+"""Log-HAR against plain least squares, daily refits against cold ones, clock and outages against what was planted."""
 
 from dataclasses import replace
 
@@ -53,8 +53,7 @@ def test_an_outage_is_read_as_the_longer_look_back(panel: Panel) -> None:
     assert 5 < frozen.sum() < 20  # the tape of early 2020 stood still now and then
     np.testing.assert_array_equal(rates[~frozen], raw[~frozen])  # calm stays calm
     for row in np.flatnonzero(frozen):
-        longer = raw[row][1:][raw[row][1:] > raw[row, 3] - FROZEN][0]
-        assert rates[row, 0] == longer
+        assert rates[row, 0] == raw[row][raw[row] > raw[row, 3] - FROZEN][0]
     fitted = LogHar().fit(panel)
     calmest = fitted.log_variance(panel)[~frozen, 0].min()
     assert fitted.log_variance(panel)[frozen, 0].min() > calmest
@@ -123,7 +122,9 @@ def test_a_daily_refit_equals_a_cold_one(panel: Panel) -> None:
         smear = np.exp(y[known] - x[known] @ beta).mean()
         day = slice(refit, refit + 24)
         expected = smear * np.exp(x[day] @ beta) * usual_hours(panel, model.fitted.diurnal)[day, h]
-        np.testing.assert_allclose(variance[day, h], expected, rtol=2e-4)  # a gap's hours are outcomes here, not there
+        np.testing.assert_allclose(
+            variance[day, h], expected, rtol=2e-3
+        )  # seven hours beside gaps are outcomes here only
         assert np.abs(variance[day, h] / np.exp(model.fitted.log_variance(panel)[day, h]) - 1).max() > 1e-3
 
 
@@ -134,7 +135,7 @@ def test_daily_refits_begin_at_the_first_midnight(panel: Panel) -> None:
     midnight = panel.first_row_from(parse_utc("2020-06-02"))
     assert panel.origin_ns[midnight] % DAY_NS == 0
     np.testing.assert_allclose(variance[:midnight], fitted[:midnight])
-    assert (variance[midnight:] != fitted[midnight:]).all()
+    assert (variance[midnight:, 0] != fitted[midnight:, 0]).all()  # a day ahead nothing new is known until the second
     same_day = panel.rows(0, len(past) + 3)
     np.testing.assert_allclose(model.forecast(same_day).variance, fitted[: len(same_day)])
 

@@ -23,7 +23,9 @@ LAW_CODES = {"normal": NORMAL, "student_t": STUDENT, "skew_t": SKEWED}
 LEAST_RETURNS = 50
 BACKCAST_ROWS, BACKCAST_DECAY = 75, 0.94  # as in arch
 # Points of the search: mean, log omega, persistence, share of news, of falls, 1 / degrees, skew.
-COLD_GJR = [[0.0, np.log(1 - p), p, news, falls, 0.2, 0.0] for p in (0.95, 0.99) for news in (0.06, 0.15) for falls in (0, 0.3)]
+COLD_GJR = [
+    [0.0, np.log(1 - p), p, news, falls, 0.2, 0.0] for p in (0.95, 0.99) for news in (0.06, 0.15) for falls in (0, 0.3)
+]
 COLD_EGARCH = [[0.0, 0.0, a, g, b, 0.2, 0.0] for b in (0.95, 0.99) for a in (0.12, 0.25) for g in (-0.05, 0.02)]
 
 
@@ -112,12 +114,12 @@ def estimate_batch(
     centres, scale, before = _moments(returns, windows, with_mean)
     models, values = np.empty((count, N)), np.empty(count)
     converged, evaluations = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
-    warm = np.full((count, N), np.nan) if start is None else np.array(np.broadcast_to(start, (count, N)))
+    warm = np.full((count, N), np.nan) if start is None else np.array(np.broadcast_to(start, (count, N)), order="C")
     if law != "normal":
         warm[:, DEGREES] = np.where(np.isfinite(warm[:, DEGREES]), warm[:, DEGREES], 5.0)
     search_windows(
         FAMILY_CODES[family], LAW_CODES[law], family == "garch", with_mean, backcast == "mean_square",
-        returns, windows, scale, before / np.square(scale), warm, _cold(family), chained,
+        np.ascontiguousarray(returns), np.ascontiguousarray(windows), scale, before / np.square(scale), warm, _cold(family), chained,
         models, values, converged, evaluations,
     )  # fmt: skip
     if backcast == "mean_square":

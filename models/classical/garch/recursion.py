@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.compiled import compiled
-from models.classical.garch.laws import NORMAL, Floats, constants, density, observe
+from models.classical.garch.laws import NORMAL, SKEWED, Floats, constants, density, observe
 
 Ints = NDArray[np.int64]
 GJR, EGARCH = 0, 1
@@ -159,6 +159,8 @@ def scores(
         scale = math.sqrt(variance[t])
         z = residual / scale
         _, by_z, out[t, DEGREES], out[t, SKEW] = density(law, z, p[DEGREES], p[SKEW], k)
+        if law != SKEWED:
+            out[t, SKEW] = 0.0
         by_log = math.sqrt(0.5) if expected and law == NORMAL else -0.5 * (1 + z * by_z)
         for i in range(5):
             out[t, i] = by_log * by[i]

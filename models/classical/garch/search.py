@@ -20,17 +20,17 @@ from models.classical.garch.recursion import (
     GAMMA,
     GJR,
     MEAN,
-    N,
     OMEGA,
     SKEW,
     Ints,
+    N,
     log_likelihood,
     scores,
 )
 
 PERSISTENCE, NEWS, FALLS = ALPHA, GAMMA, BETA  # where the search's coordinates stand
 MOST_STEPS, MOST_HALVINGS = 200, 30
-FEW = 4_096  # returns from which a first curvature and the order of starts are read
+FEW = 1_536  # returns from which a first curvature and the order of starts are read
 ENOUGH = 1e-9  # nats of log likelihood that a last full step would still gain
 SURE = 1e-6  # the same by the scores' information, which knows the curvature to a factor
 LONGEST = 1.5  # step in the logarithm of omega: on the far side of a leap lies a false top without any omega
@@ -292,9 +292,10 @@ def search_windows(
         room, wide = np.zeros((5, len(part))), np.empty((min(len(part), FEW), N))
         starts[1:] = cold
         starts[0] = to_point(family, law, rescaled(family, warm[w], 1 / scale[w]))
-        order = np.argsort(begin(family, law, starts, low, high, part, backcast[w], square_mean, room))
-        if math.isfinite(warm[w, OMEGA]):
-            order = np.arange(len(starts))
+        warmed = math.isfinite(warm[w, OMEGA])  # the others keep their order then: they are hardly ever tried
+        tried = starts[:1] if warmed else starts
+        order = np.arange(len(starts))
+        order[: len(tried)] = np.argsort(begin(family, law, tried, low, high, part, backcast[w], square_mean, room))
         values[w] = -np.inf
         for i in order:
             if not math.isfinite(starts[i, OMEGA]) or converged[w]:
