@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.combination import combine_forecasts
-
 from backtests.config import ModelEntry
 from backtests.fold_files import read_raw
 from features.panel import Panel
 from models.base import Forecast
 from models.calibration import Calibration, calibrate
+from models.combination import combine_forecasts
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import pandas as pd
 
 from backtests.demo_plan import BASELINE, LEAST_TEST_DAYS, LEAST_TRAINING_DAYS, NAMES, NETWORK, DemoPlan, DemoResult
 from backtests.demo_report import write_demo_report
+from backtests.demo_walk import read_forecasts, walk_forward, write_forecasts
 from backtests.margin import score_margin
 from backtests.scoreboard import reliability, score_all
-from backtests.demo_walk import read_forecasts, walk_forward, write_forecasts
 from features.clock import DAY_NS, HOUR_NS, NS_PER_S, format_utc
 from features.errors import SettingError, ShortHistoryError
 from features.files import code_hash, discard, is_sealed, seal, sha256_of, write_json, write_text

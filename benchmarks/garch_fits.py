@@ -5,6 +5,7 @@ Run:  python benchmarks/garch_fits.py
 
 import json
 import warnings
+from typing import Literal
 
 import numpy as np
 from arch import arch_model
@@ -35,7 +36,8 @@ def hours_and_windows() -> tuple[Floats, Ints]:
 
 def by_arch(returns: Floats, windows: Ints, family: Family) -> Floats:
     """Log likelihoods of arch's own fits, shape (w,)."""
-    vol, o = ("EGARCH", 1) if family == "egarch" else ("GARCH", int(family == "gjr"))
+    vol: Literal["GARCH", "EGARCH"] = "EGARCH" if family == "egarch" else "GARCH"
+    o = int(family != "garch")
     values = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where arch finds no optimum, the likelihoods tell

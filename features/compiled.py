@@ -10,11 +10,13 @@ from numba import config, njit
 F = TypeVar("F", bound=Callable[..., Any])
 ROOM = Path(__file__).parent
 IMPORT = b"from features.compiled import"
+ROOMS = ("features", "models")  # that compile anything
 
 
 def _cache_folder() -> Path:
     """Where machine code is kept, by the hash of every loop's source: a loop that another calls may have changed."""
-    sources = sorted(path for path in ROOM.rglob("*.py") if IMPORT in path.read_bytes())
+    files = (path for room in ROOMS for path in (ROOM.parent / room).rglob("*.py"))
+    sources = sorted(path for path in files if IMPORT in path.read_bytes())
     hashed = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
     return ROOM / "__pycache__" / f"numba-{hashed[:12]}"
 

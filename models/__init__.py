@@ -1,8 +1,8 @@
 """Panels to forecasts; knows no market files, no MLflow.
 
 ``FORECASTERS`` holds the models of one instrument that are fitted in one call, by the
-name that configurations use; ``POOLED`` those that learn from several at once. With :mod:`models.calibration` their tails become
-filtered historical simulation (FHS).
+name that configurations use; ``POOLED`` those that learn from several at once. With
+:mod:`models.calibration` their tails become filtered historical simulation (FHS).
 """
 
 from collections.abc import Callable

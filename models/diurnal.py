@@ -12,6 +12,7 @@ from features.panel import Panel
 
 FloatArray = NDArray[np.float64]
 WEEK_HOURS = 168
+RECENT_WEEKS = 52  # the clock moves: markets change hands, daylight saving comes and goes
 PRIOR_WEEKS = 30.0  # weeks that "an hour is the same every day" counts beside those seen
 
 
@@ -38,13 +39,16 @@ class Diurnal:
 
         Parameters
         ----------
-        whole_week : also the last term; else an hour is the same every day but for the day's factor.
+        whole_week : also the last term, and the last year only; else an hour is the same every day but for the day's
+            factor, over the whole panel.
 
         Raises
         ------
         ShortHistoryError
             If the panel has no hour in which the price moved.
         """
+        if whole_week:
+            panel = panel.rows(max(0, len(panel) - RECENT_WEEKS * WEEK_HOURS), len(panel))
         # The feature at an origin describes the hour that ended there.
         hour = (panel.origin_ns // HOUR_NS - 1) % WEEK_HOURS
         # A frozen tape says nothing of the clock: hours near the floor are left out.

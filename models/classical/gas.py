@@ -38,7 +38,7 @@ class GasFz:
     level: float = 0.025
     place: FloatArray = field(default_factory=lambda: np.zeros((0, 2, 4)))  # (h, 2, 4), see `factor_path`
     laws: tuple[SidedLaw, ...] = ()
-    diurnal: Diurnal = field(default_factory=lambda: Diurnal(np.ones(168)))
+    diurnal: Diurnal = field(default_factory=Diurnal.flat)
 
     def __post_init__(self) -> None:
         """Refuse a level that is in no tail."""
@@ -53,7 +53,7 @@ class GasFz:
         ConvergenceError, ShortHistoryError, SettingError
             If a search ends without an optimum; if windows are few; if origins are not hourly.
         """
-        diurnal = Diurnal.fit(panel)
+        diurnal = Diurnal.fit(panel, whole_week=True)
         hours = Hours.of(panel, diurnal)
         y, realised = outcomes(panel, hours.usual)
         places, laws = [], []

@@ -44,7 +44,7 @@ class HistoricalSimulation:
     clock: bool = True
     origin_ns: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # (k,) of the past at the fit
     past: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))  # (k, h) returns that ended then, NaN unknown
-    diurnal: Diurnal = field(default_factory=lambda: Diurnal(np.ones(168)))
+    diurnal: Diurnal = field(default_factory=Diurnal.flat)
 
     def __post_init__(self) -> None:
         """Refuse weights that are none."""
@@ -62,7 +62,7 @@ class HistoricalSimulation:
         ShortHistoryError, SettingError
             If it has too few returns; if origins are not hourly.
         """
-        diurnal = Diurnal.fit(panel) if self.clock else self.diurnal
+        diurnal = Diurnal.fit(panel, whole_week=True) if self.clock else self.diurnal
         first = panel.first_row_from(int(panel.origin_ns[-1]) - self.days * DAY_NS)
         past = _ended(panel, diurnal)[first:]
         if np.isfinite(past).sum(axis=0).min() < LEAST_WINDOWS:

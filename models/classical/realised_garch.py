@@ -153,7 +153,7 @@ class RealisedGarch:
 
     parameters: RealisedParameters | None = None
     moments: FloatArray = field(default_factory=lambda: np.zeros(0))
-    diurnal: Diurnal = field(default_factory=lambda: Diurnal(np.ones(168)))
+    diurnal: Diurnal = field(default_factory=Diurnal.flat)
 
     def fit(self, panel: Panel) -> "RealisedGarch":
         """Estimate on every hour of the panel that showed a move.
@@ -168,7 +168,7 @@ class RealisedGarch:
             If the likelihood has no optimum.
         """
         need_hours(panel)
-        diurnal = Diurnal.fit(panel)
+        diurnal = Diurnal.fit(panel, whole_week=True)
         seen = shown(panel)
         if seen.sum() < LEAST_HOURS:
             raise ShortHistoryError(
@@ -198,7 +198,8 @@ class RealisedGarch:
 
 def log_rv_percent(panel: Panel, diurnal: Diurnal) -> FloatArray:
     """Log of hourly realised variance without its clock, in percent², shape (n,)."""
-    return panel.column("log_rv_1h") - np.log(diurnal.behind(panel.origin_ns, 1)) + np.log(1e4)
+    log_rv: FloatArray = panel.column("log_rv_1h") - np.log(diurnal.behind(panel.origin_ns, 1)) + np.log(1e4)
+    return log_rv
 
 
 def news_moments(returns: FloatArray, log_rv: FloatArray, p: RealisedParameters, steps: int) -> FloatArray:

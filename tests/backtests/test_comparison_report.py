@@ -235,7 +235,7 @@ def test_skill_picture_shows_skill_with_its_ends(scores: dict[str, Any]) -> None
 
 def test_dots_far_out_are_drawn_at_the_edge_of_the_worse_side() -> None:
     values = np.array(
-        [[10.0, 8.0, 12.0], [1.0, -1.0, 3.0], [0.0, 0.0, 0.0], [-9.0, -10.0, -8.0], [-300.0, -310.0, -290.0]]
+        [[10.0, 8.0, 12.0], [1.0, -1.0, 3.0], [0.0, 0.0, 0.0], [-9.0, -12.0, -8.0], [-300.0, -310.0, -290.0]]
     )
     names = ["best", "open", "base", "worse", "worst"]
     for sign in (1, -1):
@@ -249,7 +249,8 @@ def test_dots_far_out_are_drawn_at_the_edge_of_the_worse_side() -> None:
         colours = {name: t.marker.color for t in figure.data for name in t.y}
         assert (colours["best"], colours["open"], colours["worse"]) == ("#1765c1", "#7a8794", "#d1343c")
         worse = next(t for t in figure.data if "worse" in t.y)
-        assert sorted([worse.error_x.array[0], worse.error_x.arrayminus[0]]) == [1.0, 1.0]
+        right_left = (worse.error_x.array[0], worse.error_x.arrayminus[0])
+        assert right_left == ((1.0, 3.0) if sign > 0 else (3.0, 1.0))
 
 
 def test_hits_over_time_are_those_of_a_loop_over_days(

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from backtests.demo_walk import read_forecasts, walk_forward, write_forecasts
 from backtests.margin import realised_loss, score_margin
 from backtests.scoreboard import reliability, score_all
-from backtests.demo_walk import read_forecasts, walk_forward, write_forecasts
 from features.clock import HOUR_NS, format_utc, parse_utc
 from features.errors import ShortHistoryError
 from features.panel import Panel

@@ -98,12 +98,12 @@ def test_tails_recover_a_normal_law_of_two_sides() -> None:
     some = wild[:5_000]
     low, high = LEVELS.index(0.01), LEVELS.index(0.99)
     reach = norm.ppf(0.01)
-    assert quantiles[some, low].mean() == pytest.approx(WILD * reach, rel=0.04)
-    assert quantiles[~some, low].mean() == pytest.approx(reach, rel=0.04)
-    assert shortfall[some, low].mean() == pytest.approx(-WILD * norm.pdf(reach) / 0.01, rel=0.05)
+    assert quantiles[some, low].mean() == pytest.approx(WILD * reach, rel=0.06)
+    assert quantiles[~some, low].mean() == pytest.approx(reach, rel=0.06)
+    assert shortfall[some, low].mean() == pytest.approx(-WILD * norm.pdf(reach) / 0.01, rel=0.06)
     for side in (some, ~some):
-        assert quantiles[side, high].mean() == pytest.approx(-reach, rel=0.04)
-        assert shortfall[side, high].mean() == pytest.approx(norm.pdf(reach) / 0.01, rel=0.05)
+        assert quantiles[side, high].mean() == pytest.approx(-reach, rel=0.06)
+        assert shortfall[side, high].mean() == pytest.approx(norm.pdf(reach) / 0.01, rel=0.06)
 
 
 def test_the_conditional_law_hits_as_often_as_it_says_in_either_state(fitted: Boosted) -> None:

@@ -2,11 +2,13 @@
 
 import warnings
 from itertools import product
+from typing import Literal
 
 import numpy as np
 import pytest
 from arch import arch_model
 from arch.data import sp500
+from arch.univariate.base import ARCHModel
 from scipy.stats import norm, t
 
 from features.errors import ConvergenceError, SettingError, ShortHistoryError
@@ -31,7 +33,7 @@ MU, OMEGA, ALPHA, BETA, LOG_LIKELIHOOD = 0.056353, 0.017507, 0.102150, 0.885206,
 FIVE_STEPS = [3.59647, 3.56850, 3.54089, 3.51362, 3.48670]
 FAMILIES: tuple[Family, ...] = ("garch", "gjr", "egarch")
 LAWS: tuple[Law, ...] = ("normal", "student_t", "skew_t")
-ARCH_LAWS = {"normal": "normal", "student_t": "t", "skew_t": "skewt"}
+ARCH_LAWS: dict[str, Literal["normal", "t", "skewt"]] = {"normal": "normal", "student_t": "t", "skew_t": "skewt"}
 MODELS = {
     "garch": [0.03, 0.02, 0.10, 0.0, 0.88, 6.0, -0.1],
     "gjr": [0.03, 0.02, 0.06, 0.09, 0.88, 6.0, -0.1],
@@ -53,9 +55,11 @@ def model(family: str, law: str) -> np.ndarray:
     return p
 
 
-def by_arch(returns: np.ndarray, family: str, law: str, mean: str = "Constant"):
-    vol, o = ("EGARCH", 1) if family == "egarch" else ("GARCH", int(family == "gjr"))
-    return arch_model(returns, mean=mean, vol=vol, p=1, o=o, q=1, dist=ARCH_LAWS[law], rescale=False)
+def by_arch(returns: np.ndarray, family: str, law: str, mean: Literal["Constant", "Zero"] = "Constant") -> ARCHModel:
+    vol: Literal["GARCH", "EGARCH"] = "EGARCH" if family == "egarch" else "GARCH"
+    return arch_model(
+        returns, mean=mean, vol=vol, p=1, o=int(family != "garch"), q=1, dist=ARCH_LAWS[law], rescale=False
+    )
 
 
 def test_the_published_sp500_figures(returns: np.ndarray) -> None:

@@ -111,7 +111,7 @@ def estimate_batch(
     """
     _check(returns, windows, family, law, backcast)
     count = len(windows)
-    centres, scale, before = _moments(returns, windows, with_mean)
+    _, scale, before = _moments(returns, windows, with_mean)
     models, values = np.empty((count, N)), np.empty(count)
     converged, evaluations = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     warm = np.full((count, N), np.nan) if start is None else np.array(np.broadcast_to(start, (count, N)), order="C")
@@ -119,8 +119,8 @@ def estimate_batch(
         warm[:, DEGREES] = np.where(np.isfinite(warm[:, DEGREES]), warm[:, DEGREES], 5.0)
     search_windows(
         FAMILY_CODES[family], LAW_CODES[law], family == "garch", with_mean, backcast == "mean_square",
-        np.ascontiguousarray(returns), np.ascontiguousarray(windows), scale, before / np.square(scale), warm, _cold(family), chained,
-        models, values, converged, evaluations,
+        np.ascontiguousarray(returns), np.ascontiguousarray(windows), scale, before / np.square(scale), warm,
+        _cold(family), chained, models, values, converged, evaluations,
     )  # fmt: skip
     if backcast == "mean_square":
         before = np.array([np.mean((returns[a:b] - m) ** 2) for (a, b), m in zip(windows, models[:, 0], strict=True)])

@@ -38,6 +38,7 @@ class Garch:
     ----------
     family : ``garch`` (1,1), ``gjr`` (1,1,1), ``egarch`` (1,1,1).
     law : ``student_t`` or ``normal``, of the estimation and of the answer before calibration.
+    whole_week : see :meth:`models.diurnal.Diurnal.fit`.
 
     References
     ----------
@@ -49,8 +50,9 @@ class Garch:
 
     family: Family = "garch"
     law: Law = "student_t"
+    whole_week: bool = False
     parameters: GarchParameters = UNFITTED
-    diurnal: Diurnal = field(default_factory=lambda: Diurnal(np.ones(168)))
+    diurnal: Diurnal = field(default_factory=Diurnal.flat)
     moments: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
@@ -71,7 +73,7 @@ class Garch:
             If the likelihood has no optimum.
         """
         need_hours(panel)
-        diurnal = Diurnal.fit(panel)
+        diurnal = Diurnal.fit(panel, whole_week=self.whole_week)
         returns = returns_percent(panel, diurnal)[shown(panel)]
         if len(returns) < LEAST_HOURS:
             raise ShortHistoryError(

@@ -37,7 +37,7 @@ def filter_variance(family: int, p: Floats, residual: Floats, before: float, var
             variance[t] = now
             fell = 1.0 if residual[t] < 0 else 0.0  # no branch: signs are not to be guessed
             now = (omega + (alpha + gamma * fell) * residual[t] * residual[t]) + beta * now
-        return now
+        return float(now)
     log = omega + beta * math.log(before)
     for t in range(len(residual)):
         log = max(-FURTHEST_LOG, min(FURTHEST_LOG, log))

@@ -134,7 +134,7 @@ def information(
 
 
 @compiled
-def solve(matrix: Floats, right: Floats, used: Ints, out: Floats) -> None:
+def solve(matrix: Floats, right: Floats, used: Ints, out: Floats) -> None:  # noqa: C901 - one algorithm
     """Solve the rows and columns in ``used`` of a positive definite system by Cholesky's factors; 0 elsewhere."""
     lower = np.zeros((N, N))
     out[:] = 0.0
@@ -212,7 +212,7 @@ def walk(x: Floats, step: Floats, length: float, low: Floats, high: Floats, at: 
 
 
 @compiled
-def search(
+def search(  # noqa: C901 - one algorithm, as it is read in a book
     family: int, law: int, x: Floats, low: Floats, high: Floats, returns: Floats, backcast: float, square_mean: bool,
     room: Floats, wide: Floats,
 ) -> tuple[float, bool, int]:  # fmt: skip

@@ -77,5 +77,4 @@ def _inverse(curvature: FloatArray) -> FloatArray:
         raise ConvergenceError(
             "the likelihood is not curved downwards here, so there are no standard errors; fit a simpler family"
         )
-    inverse: FloatArray = np.linalg.inv(curvature)
-    return inverse
+    return np.asarray(np.linalg.inv(curvature), dtype=np.float64)

@@ -37,4 +37,5 @@ def egarch_variances(returns: FloatArray, p: GarchParameters) -> FloatArray:
     for residual in returns - p.mean:
         z = residual / np.exp(logs[-1] / 2)
         logs.append(p.omega + p.alpha * (abs(z) - np.sqrt(2 / np.pi)) + p.gamma * z + p.beta * logs[-1])
-    return np.exp(np.array(logs))
+    variances: FloatArray = np.exp(np.array(logs))
+    return variances
