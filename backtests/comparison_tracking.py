@@ -1,4 +1,4 @@
-"""A backtest as MLflow runs, one a model: its figures, its calibration, its pictures."""
+"""A backtest as MLflow runs, one a model: its figures, its cost, its calibration on a page."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Any
 from backtests.comparison import Comparison
 from backtests.comparison_plots import model_figures
 from backtests.config import ModelEntry
+from backtests.report import Section, write_report
 from features.clock import HOUR_S
 from features.files import sha256_of, write_json
 from features.pipeline import Progress, no_progress
@@ -29,8 +30,7 @@ def track(result: Comparison, tracking: Tracking, now_ms: int, progress: Progres
 def _record(result: Comparison, entry: ModelEntry, scratch: Path, now_ms: int) -> RunRecord:
     own = {h: scored["pooled"][entry.name] for h, scored in result.scores["horizons"].items() if scored.get("pooled")}
     write_json(scratch / "scores.json", own)
-    for name, figure in model_figures(result.scores, entry.name).items():
-        figure.write_html(scratch / f"{name}.html", include_plotlyjs="cdn")
+    _write_page(result, entry.name, scratch / "calibration.html")
     return RunRecord(
         key=sha256_of([result.key, entry.name]),
         name=f"backtest {entry.name}",
@@ -38,9 +38,17 @@ def _record(result: Comparison, entry: ModelEntry, scratch: Path, now_ms: int) -
         metrics={name: value for h, scored in own.items() for name, value in flat(f"{int(h) // HOUR_S}h", scored)}
         | {f"cost/{name}": value for name, value in result.about["costs"][entry.name].items()},
         series={},
-        files={"scores": scratch / "scores.json"} | {path.stem: path for path in sorted(scratch.glob("*.html"))},
+        files={"scores": scratch / "scores.json", "calibration": scratch / "calibration.html"},
         time_ms=now_ms,
     )
+
+
+def _write_page(result: Comparison, model: str, path: Path) -> None:
+    """The model's pictures on a page that fetches nothing."""
+    figures = model_figures(result.scores, model)
+    sections = [Section(name.replace("_", " ").capitalize(), "", [figure]) for name, figure in figures.items()]
+    period = f"{result.config.test_from} to {result.config.test_to}, {', '.join(result.config.symbols)}"
+    write_report(path, f"margincast: calibration of {model}", period, [], sections, f"comparison {result.key[:12]}")
 
 
 def _params(result: Comparison, entry: ModelEntry) -> dict[str, Any]:

@@ -11,35 +11,28 @@ from rich.table import Table
 from features.clock import HOUR_S
 
 Figures = Mapping[str, Any]
-COLUMNS = (
-    "QLIKE", "skill %", "ex shocks", "tail bp", "CRPS bp", "FZ0", "<1 %", ">99 %", "rejected K CC DQ", "MCS p",
-    "seen %",
-)  # fmt: skip
+COLUMNS = ("QLIKE", "skill %", "tail bp", "FZ0", "<1 %", ">99 %", "DQ", "MCS p")  # what eighty characters hold
 
 
 def print_scores(console: Console, scores: Figures) -> None:
-    """Print the pooled figures of :func:`backtests.scoring.score_file`, and which models were not scored and why."""
+    """Print the pooled figures of :func:`backtests.scoring.score_file`, a table a horizon."""
     for horizon_s, scored in scores["horizons"].items():
         if "pooled" in scored:
             console.print(score_table(int(horizon_s), scored))
-    for model, places in scores["not_scored"].items():
-        told = ", ".join(f"{share:.1%} of {place}" for place, share in places.items())
-        console.print(f"not scored  {escape(model)}: forecasts at only {told} s", highlight=False)
 
 
 def score_table(horizon_s: int, scored: Figures) -> Table:
     """Pooled figures of one horizon, sorted by QLIKE.
 
-    Skill is the share of the baseline's QLIKE that a model saves; hit rates are in percent; ``rejected`` counts tests
-    of Kupiec, Christoffersen and Engle & Manganelli at 5 % over instruments and levels; ``seen`` is the least share of
-    an instrument's origins that a model forecast.
+    Skill is the share of the baseline's QLIKE that a model saves; hit rates are in percent; ``DQ`` counts the tests of
+    Engle & Manganelli that reject at 5 %, of those made over instruments and levels.
     """
     name = f"{horizon_s // HOUR_S} h" if horizon_s % HOUR_S == 0 else f"{horizon_s} s"
     n = next(iter(scored["pooled"].values()))["n"]
-    table = Table(title=f"{name}, {n:,} windows", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("model")
+    table = Table(title=f"{name}, {n:,} windows", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("model", no_wrap=True)
     for column in COLUMNS:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for model, figures in sorted(scored["pooled"].items(), key=lambda item: item[1]["qlike"]):
         table.add_row(escape(model), *_cells(model, figures, scored))
     return table
@@ -47,13 +40,11 @@ def score_table(horizon_s: int, scored: Figures) -> Table:
 
 def _cells(model: str, figures: Figures, scored: Figures) -> list[str]:
     skill = figures.get("vs", {}).get("qlike", {}).get("skill")
-    rejected = " ".join(figures["rejections_5pct"].values())
     chance = scored.get("mcs", {}).get("qlike", {}).get(model)
     return [
-        f"{figures['qlike']:.4f}", _number(skill, "+.1f", 100), f"{figures['qlike_ex_shocks']:.4f}",
-        f"{figures['pin_tail_bp']:.3f}", f"{figures['crps_bp']:.2f}", _number(figures["fz_tail"], ".4f"),
-        f"{100 * figures['hit_0.01']:.2f}", f"{100 * figures['hit_0.99']:.2f}", rejected, _number(chance, ".2f"),
-        f"{100 * min(scored['coverage'][model].values()):.1f}",
+        f"{figures['qlike']:.4f}", _number(skill, "+.1f", 100), f"{figures['pin_tail_bp']:.2f}",
+        _number(figures["fz_tail"], ".4f"), f"{100 * figures['hit_0.01']:.2f}", f"{100 * figures['hit_0.99']:.2f}",
+        figures["rejections_5pct"]["dq"], _number(chance, ".2f"),
     ]  # fmt: skip
 
 

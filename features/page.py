@@ -14,7 +14,7 @@ section{background:#fff;border:1px solid #e1e7ee;border-radius:10px;padding:20px
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:14px;margin:0 0 20px}
 .tile{background:#fff;border:1px solid #e1e7ee;border-radius:10px;padding:14px 16px}
 .tile b{display:block;font-size:24px}.tile span{color:#52667a;font-size:14px}
-.wide{overflow-x:auto}
+.wide{overflow-x:auto;margin:0 0 18px}
 table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}
 th,td{padding:5px 7px;text-align:right;border-bottom:1px solid #e9eef3;white-space:nowrap}
 th{color:#52667a;font-weight:600}th:first-child,td:first-child{text-align:left}

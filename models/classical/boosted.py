@@ -43,7 +43,8 @@ class Boosted:
     ----------
     loss : ``gamma`` or ``log``.
     tails : also answer a conditional law: see :class:`models.classical.boosted_tails.Tails`. Else the law is normal.
-    trees, leaves, rate, seed, threads : see :class:`models.classical.boosted_trees.Boosting`.
+    trees : at a horizon of one step; of h steps there are :math:`h^{-1/5}` times as many, for its windows overlap.
+    leaves, rate, seed, threads : see :class:`models.classical.boosted_trees.Boosting`.
 
     References
     ----------
@@ -55,7 +56,7 @@ class Boosted:
 
     loss: Literal["gamma", "log"] = "gamma"
     tails: bool = False
-    trees: int = 200
+    trees: int = 300
     leaves: int = 31
     rate: float = 0.03
     seed: int = 0
@@ -68,12 +69,12 @@ class Boosted:
     def __post_init__(self) -> None:
         """Refuse settings that grow nothing."""
         lookup(LOSSES, self.loss, "loss of boosted trees")
-        self.boosting  # noqa: B018 - checks its own settings
+        self.boosting(1)  # checks its own settings
 
-    @property
-    def boosting(self) -> Boosting:
-        """How the trees of variance are grown."""
-        return Boosting(count=self.trees, leaves=self.leaves, rate=self.rate, seed=self.seed, threads=self.threads)
+    def boosting(self, horizon_rows: int) -> Boosting:
+        """How the trees of variance over some steps are grown."""
+        count = max(round(self.trees * horizon_rows**-0.2), min(self.trees, 1))
+        return Boosting(count=count, leaves=self.leaves, rate=self.rate, seed=self.seed, threads=self.threads)
 
     def fit(self, panels: Sequence[Panel]) -> "Boosted":
         """Fit on every window of every panel that had ended.
@@ -130,7 +131,8 @@ class Boosted:
         realised = np.concatenate([p.targets.realised_variance[r, h] for p, r in zip(panels, few, strict=True)])
         ratio = realised / np.exp(base)
         clipped = np.clip(ratio, LEAST_RATIO, MOST_RATIO)
-        trees = grow(x, clipped if self.loss == "gamma" else np.log(clipped), LOSSES[self.loss], self.boosting)
+        boosting = self.boosting(panels[0].spec.horizon_rows[h])
+        trees = grow(x, clipped if self.loss == "gamma" else np.log(clipped), LOSSES[self.loss], boosting)
         raw = raw_values(trees, x, self.threads)
         scale = float(np.log(np.mean(ratio / np.exp(raw))))
         if not self.tails:

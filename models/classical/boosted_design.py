@@ -97,11 +97,11 @@ def known_windows(panel: Panel, h: int) -> Bools:
 
 
 def thinned(panel: Panel, h: int) -> Bools:
-    r"""Known windows, of each :math:`1 + \sqrt{h}` one, h in steps: those that overlap tell little more, shape (n,).
+    r"""Known windows, one of :math:`\lfloor \sqrt{h} \rfloor`, h in steps: their neighbours overlap them, shape (n,).
 
     Which hours are kept moves on from day to day.
     """
-    every = 1 + int(np.sqrt(panel.spec.horizon_rows[h]))
+    every = int(np.sqrt(panel.spec.horizon_rows[h]))
     step = panel.origin_ns // (panel.spec.every_s * NS_PER_S)
     kept: Bools = (step + step // 24) % every == 0
     return kept & known_windows(panel, h)

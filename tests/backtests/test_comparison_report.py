@@ -136,6 +136,7 @@ def test_skill_stands_with_its_interval_and_the_baseline_has_none(scores: dict[s
     assert rows["sharp"][3].text == wanted
     assert rows["sharp"][3].best
     assert rows["base (baseline)"][3].text == ""
+    assert rows["sharp"][-1].text == format(scores["horizons"][3_600]["coverage"]["sharp"]["BTCUSDT"], ".2%")
     tails = {row[0].text: row for row in table(board_of(scores), 3_600, TAILS, "fz_tail").rows}
     found = vs["fz_tail"]
     assert tails["sharp"][5].text == "{difference:+.4f} ({low:+.4f} … {high:+.4f})".format(**found)
