@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from backtests.config import ModelEntry
 from backtests.fold_files import read_raw
+from backtests.fold_run import MACHINE, reason_of
 from features.panel import Panel
 from models.base import Forecast
 from models.calibration import Calibration, calibrate
@@ -26,22 +27,29 @@ class Calibrating:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """Forecasts of one row by instrument, from the first test origin on; seconds of calibration."""
+    """Forecasts of one row by instrument, from the first test origin on; why others have none; seconds it took."""
 
     name: str
     forecasts: dict[str, Forecast]
+    failures: dict[str, str]
     seconds: float
 
 
 def calibrate_entry(task: Calibrating, panels: Mapping[str, Panel]) -> Calibrated:
-    """Calibrate one row for every instrument that it forecast at all."""
+    """Calibrate one row for every instrument that it forecast at all; one that fails leaves the others."""
     started = time.perf_counter()
-    forecasts = {}
+    row = Calibrated(task.entry.name, {}, {}, 0.0)
     for symbol, panel in panels.items():
-        found = _calibrated(task, task.entry, panel)
+        try:
+            found = _calibrated(task, task.entry, panel)
+        except MACHINE:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a tail does, its row is reported and the others go on
+            row.failures[symbol] = reason_of(error)
+            continue
         if found is not None and found.origin_ns[-1] >= task.from_ns:
-            forecasts[symbol] = found.rows(int(found.origin_ns.searchsorted(task.from_ns)))
-    return Calibrated(task.entry.name, forecasts, time.perf_counter() - started)
+            row.forecasts[symbol] = found.rows(int(found.origin_ns.searchsorted(task.from_ns)))
+    return replace(row, seconds=time.perf_counter() - started)
 
 
 def _calibrated(task: Calibrating, entry: ModelEntry, panel: Panel) -> Forecast | None:

@@ -4,16 +4,18 @@ import ast
 import importlib.util
 from collections.abc import Callable
 from functools import cache, partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from features.files import sha256_of, sha256_of_file
 
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "lightgbm", "numba")  # whose numbers ours are made of
 ROOMS = ("features", "models", "training", "serving", "backtests")
 
 
 def code_of(maker: Callable[..., Any], *modules: str) -> str:
-    """SHA-256 over the sources of a model's module, of the named ones, and of all of ours that they import.
+    """SHA-256 over a model, its module, the named ones, all of ours that they import, and the libraries' versions.
 
     A change of one model leaves the results of the others of use.
 
@@ -30,7 +32,9 @@ def code_of(maker: Callable[..., Any], *modules: str) -> str:
         if name not in seen:
             seen.add(name)
             waiting += _imports(name)
-    return sha256_of({name: sha256_of_file(_source(name)) for name in sorted(seen)})
+    chosen = [maker.args, maker.keywords] if isinstance(maker, partial) else []
+    sources = {name: sha256_of_file(_source(name)) for name in sorted(seen)}
+    return sha256_of([made.__qualname__, repr(chosen), sources, {name: version(name) for name in LIBRARIES}])
 
 
 def _source(module: str) -> Path:

@@ -8,12 +8,16 @@ from typing import Any
 
 from backtests.comparison_report import write_comparison_report
 from backtests.config import BacktestConfig
+from backtests.forecast_rows import ForecastFiles
 from backtests.outcomes import stored_outcomes
 from backtests.scoring import score_file
-from backtests.walk import Bar, Walk, walk
+from backtests.scoring_attendance import Market
+from backtests.walk import FORECASTS, Bar, Walk, walk
 from features.files import code_hash, sha256_of, write_json
+from features.pipeline import Progress
+from features.specs import find_spec
 
-FORECASTS, SCORES, REPORT = "forecasts.parquet", "scores.json", "report.html"
+SCORES, REPORT = "scores.json", "report.html"
 
 
 @dataclass(frozen=True)
@@ -35,14 +39,21 @@ class Comparison:
     def told(self) -> list[str]:
         """What a user should know beside the scores, a line each."""
         lines = [f"re-used  {self.re_used} folds of an earlier run"] if self.re_used else []
-        missing = self.about["missing"]
+        missing = [fold for fold in self.about["missing"] if not fold["in_lead"]]
         if missing:
             first = missing[0]
             where = f"{first['model']}, {first['instrument']}, {first['first'][:10]}: {first['reason']}"
-            lines.append(f"missing  {len(missing)} folds without a forecast, see the report; the first: {where}")
+            lines.append(
+                f"missing  {len(missing)} times a model has no forecast of an instrument in a fold; the first: {where}"
+            )
         for model, shares in self.scores["not_scored"].items():
             lowest = min(shares.items(), key=lambda share: float(share[1]))
             lines.append(f"not scored  {model}: forecast only {lowest[1]:.1%} of the origins of {lowest[0]}")
+        silent = sorted(set(self.config.symbols) - set(self.scores["instruments"]))
+        if silent:
+            lines.append(f"not scored  {', '.join(silent)}: no model forecast it, see the reasons in the report")
+        if not self.scores["models"]:
+            lines.append("no model covers 95 % of every instrument; leave one out with --symbols, or begin later")
         return lines
 
 
@@ -54,17 +65,31 @@ def run_comparison(config: BacktestConfig, store: Path, out: Path, workers: int,
     DataError
         See :func:`backtests.walk.walk` and :func:`backtests.scoring.score_file`.
     """
+    spec = find_spec(config.spec)
+    outcomes = stored_outcomes(  # first: what is wrong with the store is told before the work
+        store, config.symbols, config.test_from_ns, config.test_to_ns, spec.horizons_s, config.venue, spec.bar_s
+    )
+    for name in (FORECASTS, SCORES, REPORT):  # of another comparison, perhaps
+        (out / name).unlink(missing_ok=True)
     walked = walk(config, store, out, workers, bar)
-    outcomes = stored_outcomes(
-        store, config.symbols, config.test_from_ns, config.test_to_ns,
-        walked.spec.horizons_s, config.venue, walked.spec.bar_s,
-    )  # fmt: skip
-    scores = score_file(out / FORECASTS, outcomes, baseline=config.baseline, progress=bar("score"))
     told = about(walked)
+    scores = _scored(config, out / FORECASTS, outcomes, bar("score"))
     write_json(out / SCORES, {"about": told, **scores})
     write_comparison_report(out / REPORT, scores, told)
     key = sha256_of([told[name] for name in ("config", "data_sha256", "code_sha256")])
     return Comparison(key, config, out, scores, told, walked.re_used)
+
+
+def _scored(config: BacktestConfig, path: Path, outcomes: Market, progress: Progress) -> dict[str, Any]:
+    """Scores of what was forecast; a model or an instrument that nothing was forecast of is among the not scored."""
+    files = ForecastFiles([path])
+    there = {symbol: outcome for symbol, outcome in outcomes.items() if symbol in files.instruments}
+    baseline = config.baseline if config.baseline in files.models else None
+    scores = score_file(path, there, baseline=baseline, progress=progress)
+    for entry in config.models:
+        if entry.name not in files.models:
+            scores["not_scored"][entry.name] = {f"{s}/{h}": 0.0 for s, of in outcomes.items() for h in of}
+    return scores
 
 
 def about(walked: Walk) -> dict[str, Any]:

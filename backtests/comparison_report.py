@@ -42,11 +42,17 @@ def write_comparison_report(path: Path, scores: Mapping[str, Any], about: Mappin
         path,
         f"margincast: {len(board.models)} models compared",
         f"{spoken(scores['instruments'])}, origins from {config['test_from']} to {config['test_to']} (UTC), "
-        f"walking forward. All are held against {config['baseline']}, on the windows that all models forecast.",
+        f"walking forward, on the windows that all scored models forecast. {_held_against(board, config)}",
         _tiles(board, about),
         [section for section in sections if section is not None],
         _footer(about),
     )
+
+
+def _held_against(board: Board, config: Mapping[str, Any]) -> str:
+    if board.baseline is None:
+        return f"The baseline {config['baseline']} was not scored, so that nothing is held against it."
+    return f"All are held against {board.baseline}."
 
 
 def _score_sections(board: Board) -> list[Section | None]:

@@ -105,11 +105,14 @@ def cost_section(costs: Mapping[str, Mapping[str, float]]) -> Section:
     return Section("Cost", told(texts.COST), [cost_picture(costs), cost_table(costs)])
 
 
-def missing_section(missing: Sequence[Mapping[str, str]]) -> Section:
-    """Folds without a forecast, or that there are none."""
-    if not missing:
-        return Section("Missing folds", texts.NOTHING_MISSING, [])
-    return Section("Missing folds", told(texts.MISSING), [missing_table(missing)])
+def missing_section(missing: Sequence[Mapping[str, Any]]) -> Section:
+    """Folds of the test without a forecast, or that there are none; how many there are of the lead."""
+    tested = [one for one in missing if not one.get("in_lead")]
+    lead = len(missing) - len(tested)
+    before = f" {told(texts.LEAD_MISSING, n=lead)}" if lead else ""
+    if not tested:
+        return Section("Missing folds", texts.NOTHING_MISSING + before, [])
+    return Section("Missing folds", told(texts.MISSING) + before, [missing_table(tested)])
 
 
 def unscored_section(not_scored: Mapping[str, Any], missing: Sequence[Mapping[str, str]]) -> Section | None:

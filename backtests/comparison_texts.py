@@ -21,7 +21,8 @@ Returns beyond each quantile, in percent, should be as many as its name says. Z2
 too small. Worst tercile: the largest error of the hit rates at 1 % and at 99 % in calm, middle or stormy times, in
 percentage points. Rejected: how many of {n} tests (one for each instrument and level) reject at 5 %, first by Kupiec
 (as many hits as there should be), then by Christoffersen's CC (and not in a row) and DQ (and not foreseeable); about
-{expected:.1f} of {n} would by chance{seldom}. Standing: those left when the share of false rejections is kept at 5 %.
+{expected:.1f} of {n} would by chance at one hour{seldom}, fewer at longer horizons, whose tests are conservative; tests
+of one instrument fall together. Standing: those left when the share of false rejections is kept at 5 %.
 Picture: hits as a multiple of those expected, by level.
 """
 ZONES = """
@@ -58,6 +59,10 @@ MISSING = """
 Folds in which a model has no forecast of an instrument, and why; folds in a row for one reason are one line.
 """
 NOTHING_MISSING = "There are none: every model forecast every fold of every instrument."
+LEAD_MISSING = """
+Of the lead before the test {n} are missing (an instrument that had not begun, mostly): biases and tails have less to
+remember there. scores.json names them.
+"""
 UNSCORED = """
 These models forecast less than 95 % of the scoreable origins of an instrument at a horizon. They are in no other
 table, as all are compared on the windows that all of them forecast.

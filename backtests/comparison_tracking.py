@@ -7,9 +7,9 @@ from typing import Any
 
 from backtests.comparison import Comparison
 from backtests.comparison_plots import model_figures
+from backtests.comparison_view import hours
 from backtests.config import ModelEntry
 from backtests.report import Section, write_report
-from features.clock import HOUR_S
 from features.files import sha256_of, write_json
 from features.pipeline import Progress, no_progress
 from training.tracking import RunRecord, Tracking
@@ -35,7 +35,9 @@ def _record(result: Comparison, entry: ModelEntry, scratch: Path, now_ms: int) -
         key=sha256_of([result.key, entry.name]),
         name=f"backtest {entry.name}",
         params=_params(result, entry),
-        metrics={name: value for h, scored in own.items() for name, value in flat(f"{int(h) // HOUR_S}h", scored)}
+        metrics={
+            name: value for h, scored in own.items() for name, value in flat(hours(int(h)).replace(" ", ""), scored)
+        }
         | {f"cost/{name}": value for name, value in result.about["costs"][entry.name].items()},
         series={},
         files={"scores": scratch / "scores.json", "calibration": scratch / "calibration.html"},

@@ -1,7 +1,7 @@
 """What a backtest compares, over which period, and how often models are refitted, read from TOML."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,17 @@ class Schedule(BaseModel):
     recall_days: int = Field(default=90, ge=1)
 
 
+class Refit(BaseModel):
+    """Keys of a schedule that a model may have of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    refit_months: int | None = Field(default=None, ge=1)
+    window_months: int | None = Field(default=None, ge=0)
+    embargo_s: int | None = Field(default=None, ge=0)
+    recall_days: int | None = Field(default=None, ge=1)
+
+
 class ModelEntry(BaseModel):
     """One row of the comparison: a forecaster with its options, or a combination of rows above it, and a tail.
 
@@ -47,7 +58,7 @@ class ModelEntry(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict)
     tail: str = "fhs"
     track: bool = False
-    schedule: dict[str, int] = Field(default_factory=dict)
+    schedule: Refit = Refit()
 
     @field_validator("tail")
     @classmethod
@@ -58,9 +69,19 @@ class ModelEntry(BaseModel):
     def _one_source(self) -> "ModelEntry":
         if (self.forecaster is None) == (not self.combine):
             raise ValueError(f"{self.name}: name either a forecaster or the rows that it combines")
+        if self.combine and (self.options or self.schedule != Refit()):
+            raise ValueError(f"{self.name}: a combination takes no options and no schedule; its members have theirs")
         if self.forecaster is not None:
-            _known({**FORECASTERS, **POOLED}, self.forecaster, "forecaster")
+            self._check_options(lookup({**FORECASTERS, **POOLED}, self.forecaster, "forecaster"))
         return self
+
+    def _check_options(self, maker: Callable[..., Any]) -> None:
+        try:
+            maker(**self.options)
+        except TypeError as error:
+            raise ValueError(
+                f"{self.name}: options {self.options}: {error}; see the class of {self.forecaster}"
+            ) from error
 
 
 def _known(table: Mapping[str, Any], name: str, kind: str) -> str:
@@ -117,7 +138,7 @@ class BacktestConfig(BaseModel):
 
     def schedule_of(self, entry: ModelEntry) -> Schedule:
         """The schedule of one model."""
-        return Schedule.model_validate(self.schedule.model_dump() | entry.schedule)
+        return Schedule.model_validate(self.schedule.model_dump() | entry.schedule.model_dump(exclude_none=True))
 
     def narrowed(
         self, test_from: str | None, test_to: str | None, symbols: Sequence[str], models: Sequence[str]
@@ -132,12 +153,19 @@ class BacktestConfig(BaseModel):
         value = self.model_dump() | {"symbols": tuple(symbols) or self.symbols}
         value |= {"test_from": test_from or self.test_from, "test_to": test_to or self.test_to}
         if models:
-            table = {entry.name: entry for entry in self.models}
-            wanted = {self.baseline}
-            for name in models:
-                wanted |= {name, *lookup(table, name, "model").combine}
+            wanted = self._with_members([self.baseline, *models])
             value["models"] = tuple(e.model_dump() for e in self.models if e.name in wanted)
         return _checked(value, "narrowed backtest")
+
+    def _with_members(self, names: Sequence[str]) -> set[str]:
+        """Models and all that they combine."""
+        table, wanted, waiting = {entry.name: entry for entry in self.models}, set[str](), list(names)
+        while waiting:
+            name = waiting.pop()
+            if name not in wanted:
+                wanted.add(name)
+                waiting += lookup(table, name, "model").combine
+        return wanted
 
 
 def load_backtest(name: str) -> BacktestConfig:

@@ -9,12 +9,14 @@ import numpy as np
 
 from backtests.fold_files import Outcome
 from backtests.folds import Fold
-from features.clock import format_utc
+from features.clock import NS_PER_S, format_utc
 from features.errors import DataError, ForecastError, ShortHistoryError
 from features.panel import Panel
 from models import FORECASTERS, POOLED
 from models.base import Forecast, Forecaster, PooledForecaster
 
+MACHINE = (MemoryError, OSError)  # no fault of a model: the run stops and can go on, nothing is kept of the fold
+LEAST, MOST = 1e-30, 1e30  # of a variance: what single precision holds of it and of its square root's multiples
 TOLERANCE = 1e-9  # of a forecast that is computed from more rows than it may use; sums of other lengths round otherwise
 
 Fitted = Forecaster | PooledForecaster
@@ -41,6 +43,8 @@ def _run_each(make: Callable[[], Forecaster], fold: Fold, panels: Mapping[str, P
         started = time.perf_counter()
         try:
             fitted = make().fit(_training(fold, panel))
+        except MACHINE:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a model does, its fold is reported and the others go on
             result.outcomes.append(_failed(symbol, error))
             continue
@@ -56,6 +60,8 @@ def _run_pooled(make: Callable[[], PooledForecaster], fold: Fold, panels: Mappin
         if not past:
             raise ShortHistoryError(f"no instrument has features before {format_utc(fold.known_ns)}")
         fitted = make().fit(past)
+    except MACHINE:
+        raise
     except Exception as error:  # noqa: BLE001 - as above
         result.outcomes.extend(_failed(symbol, error) for symbol in panels)
         return result
@@ -80,6 +86,8 @@ def _forecast(result: FoldResult, fitted: Fitted, fold: Fold, panel: Panel, fit_
     started = time.perf_counter()
     try:
         forecast = forecast_fold(fitted, fold, panel)
+    except MACHINE:
+        raise
     except Exception as error:  # noqa: BLE001 - as above
         result.outcomes.append(_failed(panel.instrument, error, fit_s))
         return
@@ -89,14 +97,25 @@ def _forecast(result: FoldResult, fitted: Fitted, fold: Fold, panel: Panel, fit_
 
 
 def _failed(symbol: str, error: Exception, fit_s: float = 0.0) -> Outcome:
-    reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
-    return Outcome(symbol, 0, fit_s, 0.0, failure=reason or type(error).__name__)
+    return Outcome(symbol, 0, fit_s, 0.0, failure=reason_of(error))
+
+
+def reason_of(error: Exception) -> str:
+    """Why something failed, in words: a fault of ours says it, another is named.
+
+    Examples
+    --------
+    >>> reason_of(ForecastError("the model looks ahead")), reason_of(ZeroDivisionError("division by zero"))
+    ('the model looks ahead', 'ZeroDivisionError: division by zero')
+    """
+    return str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
 
 
 def forecast_fold(fitted: Fitted, fold: Fold, panel: Panel) -> Forecast:
-    """Forecasts of a fold's origins, made twice: whole, and with the fold cut short.
+    """Forecasts of a fold's origins, made three times: whole, and with the fold cut short at two origins.
 
-    A forecast that changes when what came after it is taken away has seen it.
+    A forecast that changes when what came after it is taken away has seen it. The cuts are drawn anew for each fold,
+    one in either half, the same in every run.
 
     Raises
     ------
@@ -112,16 +131,28 @@ def forecast_fold(fitted: Fitted, fold: Fold, panel: Panel) -> Forecast:
     forecast = fitted.forecast(asked)
     if not np.array_equal(forecast.origin_ns, asked.origin_ns) or forecast.horizons_s != asked.spec.horizons_s:
         raise ForecastError(f"{panel.instrument}: the model answered other origins or horizons than it was asked about")
-    middle = (first + len(asked)) // 2
-    _check_blind_to_the_future(forecast, fitted.forecast(asked.rows(0, middle + 1)), first, middle)
+    if not ((forecast.variance > LEAST) & (forecast.variance < MOST)).all():
+        extremes = f"{forecast.variance.min():.3g} to {forecast.variance.max():.3g}"
+        raise ForecastError(
+            f"{panel.instrument}: variances of {extremes} are of no market; bound what the model answers"
+        )
+    for last in _cuts(fold, first, len(asked)):
+        _check_blind_to_the_future(forecast, fitted.forecast(asked.rows(0, last + 1)), first, last)
     return forecast.rows(first)
 
 
-def _check_blind_to_the_future(whole: Forecast, cut: Forecast, first: int, middle: int) -> None:
-    """Compare forecasts of rows ``first`` to ``middle`` made with and without the rows after ``middle``."""
+def _cuts(fold: Fold, first: int, stop: int) -> list[int]:
+    """Two rows in ``[first, stop - 1)``, one in either half of the fold; fewer of a short one."""
+    rng = np.random.default_rng(fold.first_ns // NS_PER_S)
+    middle = (first + stop) // 2
+    return [int(rng.integers(a, b)) for a, b in ((first, middle), (middle, stop - 1)) if a < b]
+
+
+def _check_blind_to_the_future(whole: Forecast, cut: Forecast, first: int, last: int) -> None:
+    """Compare forecasts of rows ``first`` to ``last`` made with and without the rows after ``last``."""
     for name in ("variance", "quantiles", "shortfall"):
-        with_future, without = (getattr(f, name)[first : middle + 1] for f in (whole, cut))
-        scale = np.sqrt(cut.variance[first : middle + 1])
+        with_future, without = (getattr(f, name)[first : last + 1] for f in (whole, cut))
+        scale = np.sqrt(cut.variance[first : last + 1])
         unit = scale**2 if name == "variance" else scale[..., None]
         off = np.abs(with_future - without) > TOLERANCE * unit
         if off.any():

@@ -60,7 +60,9 @@ def plan_folds(first_ns: int, last_ns: int, schedule: Schedule, purge_s: int) ->
     [('2021-01-15', '2020-01-15', '2021-01-14'), ('2021-03-01', '2020-03-01', '2021-02-28'),
      ('2021-05-01', '2020-05-01', '2021-04-30')]
     """
-    starts = month_starts(first_ns, last_ns)[:: schedule.refit_months]
+    months = month_starts(first_ns, last_ns)
+    # Counted from 1970, not from the first origin: another period has the same folds.
+    starts = [m for m in months if m == first_ns or _month_number(m) % schedule.refit_months == 0]
     stops = [*starts[1:], last_ns + 1]
     return [_fold(start_ns, stop_ns, schedule, purge_s) for start_ns, stop_ns in zip(starts, stops, strict=True)]
 
@@ -76,6 +78,10 @@ def _fold(start_ns: int, stop_ns: int, schedule: Schedule, purge_s: int) -> Fold
         stop_ns=stop_ns,
         recall_ns=schedule.recall_days * DAY_NS,
     )
+
+
+def _month_number(ts_ns: int) -> int:
+    return int(np.datetime64(ts_ns, "ns").astype("datetime64[M]").astype(np.int64))
 
 
 def _months_before(ts_ns: int, months: int) -> int:

@@ -41,7 +41,7 @@ class Attendance:
         """Scoreable origins that every scored model has."""
         kept = outcomes.scoreable.copy()
         for model in self.models:
-            kept &= self.present[model, instrument, outcomes.horizon_s]
+            kept &= self.present.get((model, instrument, outcomes.horizon_s), np.zeros(len(kept), dtype=bool))
         return kept
 
 
@@ -57,7 +57,7 @@ def take_attendance(files: ForecastFiles, market: Market, least_coverage: float,
         for horizon_s, outcomes in by_horizon.items():
             for model in sorted(seen):
                 share = found.share(model, instrument, outcomes)
-                if share < least_coverage:
+                if outcomes.scoreable.any() and share < least_coverage:  # a constant price has nothing to score
                     found.not_scored.setdefault(model, {})[f"{instrument}/{horizon_s}"] = round(share, 4)
     found.models = sorted(seen - set(found.not_scored))
     return found

@@ -11,7 +11,8 @@ from rich.table import Table
 from features.clock import HOUR_S
 
 Figures = Mapping[str, Any]
-COLUMNS = ("QLIKE", "skill %", "tail bp", "FZ0", "<1 %", ">99 %", "DQ", "MCS p")  # what eighty characters hold
+COLUMNS = ("QLIKE", "skill %", "tail bp", "FZ0", "<1 %", ">99 %", "DQ")  # what eighty characters hold
+WIDTHS = (6, 7, 7, 7, 4, 5, 5)
 
 
 def print_scores(console: Console, scores: Figures) -> None:
@@ -31,20 +32,19 @@ def score_table(horizon_s: int, scored: Figures) -> Table:
     n = next(iter(scored["pooled"].values()))["n"]
     table = Table(title=f"{name}, {n:,} windows", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("model", no_wrap=True)
-    for column in COLUMNS:
-        table.add_column(column, justify="right", no_wrap=True)
+    for column, width in zip(COLUMNS, WIDTHS, strict=True):
+        table.add_column(column, justify="right", no_wrap=True, min_width=width)
     for model, figures in sorted(scored["pooled"].items(), key=lambda item: item[1]["qlike"]):
-        table.add_row(escape(model), *_cells(model, figures, scored))
+        table.add_row(escape(model), *_cells(figures))
     return table
 
 
-def _cells(model: str, figures: Figures, scored: Figures) -> list[str]:
+def _cells(figures: Figures) -> list[str]:
     skill = figures.get("vs", {}).get("qlike", {}).get("skill")
-    chance = scored.get("mcs", {}).get("qlike", {}).get(model)
     return [
         f"{figures['qlike']:.4f}", _number(skill, "+.1f", 100), f"{figures['pin_tail_bp']:.2f}",
         _number(figures["fz_tail"], ".4f"), f"{100 * figures['hit_0.01']:.2f}", f"{100 * figures['hit_0.99']:.2f}",
-        figures["rejections_5pct"]["dq"], _number(chance, ".2f"),
+        figures["rejections_5pct"]["dq"],
     ]  # fmt: skip
 
 

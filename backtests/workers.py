@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +21,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Work = Callable[[Item, Mapping[str, Panel]], Result]
 
+AHEAD = 3  # items a process that are under way or finished before their turn
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -41,16 +43,20 @@ def in_parallel(
         If a process was killed.
     """
     if workers == 1 or len(items) < 2:
-        loaded = {symbol: load_panel(folder) for symbol, folder in panels.items()}
-        for item in items:
-            yield work(item, loaded)
+        with threadpool_limits(1):
+            loaded = {symbol: load_panel(folder) for symbol, folder in panels.items()}
+            for item in items:
+                yield work(item, loaded)
         return
     with _one_thread_each(), _pool(panels, min(workers, len(items))) as pool:
-        pending: deque[Future[Result]] = deque(pool.submit(_work, work, item) for item in items)
+        waiting = iter(items)
+        # Few at a time: results that wait for an earlier one are held in memory.
+        pending: deque[Future[Result]] = deque(pool.submit(_work, work, i) for i in islice(waiting, AHEAD * workers))
         try:
             while pending:
                 yield pending.popleft().result()
-        except BrokenProcessPool as error:
+                pending.extend(pool.submit(_work, work, item) for item in islice(waiting, 1))
+        except (BrokenProcessPool, MemoryError) as error:
             raise ForecastError(
                 "a worker process was killed, by a lack of memory perhaps; what was finished is kept: "
                 "run again, with fewer --jobs"

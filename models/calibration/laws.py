@@ -121,4 +121,4 @@ def _excess_factors(
             if side * residual[s] >= side * move[i]:
                 found += residual[s] - move[i]
                 expected += excess[s]
-        factor[i] = found / expected
+        factor[i] = found / expected if expected != 0 else 1.0

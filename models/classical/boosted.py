@@ -17,7 +17,7 @@ from models.classical.boosted_trees import Boosting, grow, raw_values
 from models.classical.har_rich import HarRichPool
 
 FloatArray = NDArray[np.float64]
-LEAST_ROWS = 1_000
+LEAST_ROWS = 600  # of windows that hardly overlap: half of them are drawn for a tree, and a leaf holds 200
 LEAST_RATIO, MOST_RATIO = 1e-3, 6.0  # of realised variance to the line's forecast, as trees see it: a crash is one row
 # Objective of LightGBM, and its label from the ratio.
 LOSSES = {"gamma": "gamma", "log": "l2"}
@@ -82,7 +82,7 @@ class Boosted:
         Raises
         ------
         ShortHistoryError
-            If fewer than a thousand windows of a horizon had, in all panels together.
+            If fewer than 600 windows of a horizon that hardly overlap had, in all panels together.
         SettingError
             If the panels have several specs or no ``log_rv``.
         """

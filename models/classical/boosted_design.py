@@ -14,7 +14,10 @@ from models.classical.rich_features import looks
 
 FloatArray = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-VARIANCE_FAMILIES = ("log_rv", "log_bv", "log_medrv", "log_minrv", "log_kernel", "log_range", "log_garman_klass")
+VARIANCE_FAMILIES = (
+    "log_rv", "log_bv", "log_medrv", "log_minrv", "log_kernel", "log_two_scale", "log_range", "log_garman_klass",
+    "log_rogers_satchell", "log_yang_zhang",
+)  # fmt: skip
 OUTAGE = 6.0  # log units below the longest look-back: an exchange that stood still, not a calm market
 
 
@@ -46,7 +49,8 @@ class Design:
         level = panel.column(own[max(own)])
         variance = np.array([_is_variance(name) for name in panel.spec.features])
         values = panel.values.astype(np.float64)
-        values = np.where(variance, np.maximum(values, level[:, None] - OUTAGE), values)
+        mine = variance & np.array(["." not in name for name in panel.spec.features])  # a leader has a level of its own
+        values = np.where(mine, np.maximum(values, level[:, None] - OUTAGE), values)
         clock = np.zeros((len(panel), len(panel.spec.horizons_s), 0))
         if panel.spec.every_s in own and len(panel):
             clock = recent_clock(panel, panel.column(own[panel.spec.every_s]), level)
@@ -82,10 +86,10 @@ def check_pool(panels: Sequence[Panel], model: str, least: int) -> None:
         )
     names = ", ".join(panel.instrument for panel in panels)
     for h, horizon_s in enumerate(panels[0].spec.horizons_s):
-        ended = sum(int(known_windows(panel, h).sum()) for panel in panels)
+        ended = sum(int(thinned(panel, h).sum()) for panel in panels)
         if ended < least:
             raise ShortHistoryError(
-                f"{model} needs {least} ended windows of {horizon_s} s, {names} have {ended}; "
+                f"{model} needs {least} ended windows of {horizon_s} s that hardly overlap, {names} have {ended}; "
                 "give a longer history or more instruments"
             )
 

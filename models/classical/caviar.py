@@ -1,6 +1,7 @@
 """CAViaR: a quantile that is its own past and the size of the last move."""
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,17 +100,13 @@ def quantile_path(place: FloatArray, returns: FloatArray, seen: Bools) -> FloatA
     """Q after each hour, shape (n,), from (ln ω, logit β, ln a⁺, ln a⁻); an hour that was not seen changes nothing."""
     level, decay = np.exp(place[0]), 1 / (1 + np.exp(-place[1]))
     up, down = np.exp(place[2]), np.exp(place[3])
-    size, count = 0.0, 0
-    for t in range(min(len(returns), 24)):  # what comes before the panel is read as its first day
-        if seen[t]:
-            size += up * returns[t] if returns[t] > 0 else -down * returns[t]
-            count += 1
-    value = level + size / max(count, 1)
+    value, count = level, 0
     path = np.empty(len(returns))
     for t in range(len(returns)):
         if seen[t]:
             size = up * returns[t] if returns[t] > 0 else -down * returns[t]
-            value = decay * value + (1 - decay) * (level + size)
+            count += 1  # the first hours are a plain mean, until there are as many as the recursion remembers
+            value += max(1 - decay, 1 / count) * (level + size - value)
         path[t] = value
     return path
 
@@ -131,6 +128,4 @@ def _whole(free: FloatArray) -> FloatArray:
     return np.append(free, free[2:])[:4]
 
 
-def caviar_asymmetric() -> Caviar:
-    """The asymmetric slope: falls and rises count differently."""
-    return Caviar(symmetric=False)
+caviar_asymmetric = partial(Caviar, symmetric=False)  # falls and rises count differently

@@ -15,7 +15,7 @@ from models.classical.forest_leaves import Leaves
 from models.classical.har_rich import HarRichPool
 
 FloatArray = NDArray[np.float64]
-LEAST_ROWS = 1_000
+LEAST_ROWS = 600  # of windows that hardly overlap
 LEAST_RATIO, MOST_RATIO, MOST_SIZE = 1e-3, 20.0, 5.0
 UNKNOWN = -100.0  # below every feature: what is not known is a value of its own
 
@@ -69,7 +69,7 @@ class QuantileForest:
         Raises
         ------
         ShortHistoryError
-            If fewer than a thousand windows of a horizon had, in all panels together.
+            If fewer than 600 windows of a horizon that hardly overlap had, in all panels together.
         SettingError
             If the panels have several specs or no ``log_rv``.
         """

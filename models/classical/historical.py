@@ -1,6 +1,7 @@
 """Historical simulation: the past year's returns over the horizon, each counted alike or the newest most."""
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,10 +49,9 @@ class HistoricalSimulation:
 
     def __post_init__(self) -> None:
         """Refuse weights that are none."""
-        if not 0.5 < self.decay <= 1 or self.days < 1:
+        if not 0.9 <= self.decay <= 1 or self.days < 1:
             raise SettingError(
-                f"decay={self.decay} a day over {self.days} days; choose a decay above 0.5 and at most 1, "
-                "and a day or more"
+                f"decay={self.decay} a day over {self.days} days; choose a decay of 0.9 to 1, and a day or more"
             )
 
     def fit(self, panel: Panel) -> "HistoricalSimulation":
@@ -102,7 +102,7 @@ class HistoricalSimulation:
         whole = remembered[np.isfinite(remembered)]
         few = stops - starts < LEAST_WINDOWS
         found = np.empty((len(midnights), 2 * len(LEVELS) + 1))
-        weight = self.decay ** ((ends_ns - midnights[-1]) / DAY_NS)
+        weight = self.decay ** ((midnights[-1] - ends_ns) / DAY_NS)  # relative to the others of a window
         found[~few] = weighted_laws(returns, weight, starts[~few], stops[~few])
         found[few] = weighted_laws(whole, np.ones(len(whole)), np.array([0]), np.array([len(whole)]))
         return found[:, : len(LEVELS)], found[:, len(LEVELS) : -1], found[:, -1]
@@ -170,6 +170,4 @@ def _ended(panel: Panel, diurnal: Diurnal) -> FloatArray:
     return np.stack([np.where(known, value, np.nan) for value, known in parts], axis=1)
 
 
-def historical_weighted() -> HistoricalSimulation:
-    """Boudoukh, Richardson and Whitelaw's simulation: what is 69 days old counts half."""
-    return HistoricalSimulation(decay=0.99)
+historical_weighted = partial(HistoricalSimulation, decay=0.99)  # what is 69 days old counts half

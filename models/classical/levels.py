@@ -55,8 +55,8 @@ class LevelLine:
 
     def at(self, x: FloatArray) -> FloatArray:
         """Values within the range, shape (n, k) -> (n,)."""
-        least = np.maximum(self.least, x.min(axis=1) / GUARD)
-        value: FloatArray = np.clip(x @ self.coefficients[1:] + self.coefficients[0], least, self.most)
+        inside = np.clip(x @ self.coefficients[1:] + self.coefficients[0], self.least, self.most)
+        value: FloatArray = np.maximum(inside, x.min(axis=1) / GUARD)
         return value
 
 

@@ -7,11 +7,13 @@ from numpy.typing import NDArray
 
 from features.clock import HOUR_S
 from features.errors import SettingError, ShortHistoryError
+from features.families.variance import VARIANCE_FLOOR
 from features.panel import Panel
 from models.diurnal import Diurnal
 
 FloatArray = NDArray[np.float64]
 LOOKBACKS_H = (1, 4, 24, 168, 720)
+AT_FLOOR = np.log(VARIANCE_FLOOR) + 1e-3  # a look-back in which no price moved
 FROZEN = 8.0  # log units below the week's variance: the tape stood still. True calm stays within about six
 
 
@@ -67,14 +69,18 @@ def log_rates(panel: Panel, diurnal: Diurnal) -> FloatArray:
     month, week = columns[-1], columns[-2]
     for k in range(len(columns) - 2, -1, -1):
         reference = month if k == len(columns) - 2 else week
-        columns[k] = np.where(columns[k] < reference - FROZEN, columns[k + 1], columns[k])
+        frozen = (columns[k] < reference - FROZEN) | (columns[k] <= AT_FLOOR)
+        columns[k] = np.where(frozen, columns[k + 1], columns[k])
     clocks = [np.log(diurnal.behind(panel.origin_ns, k)) for k in LOOKBACKS_H]
     return np.stack([column - clock for column, clock in zip(columns, clocks, strict=True)], axis=1)
 
 
 def frozen_hours(panel: Panel) -> NDArray[np.bool_]:
-    """Hours in which the tape stood still, measured by the week before them, shape (n,)."""
-    return panel.column("log_rv_1h") < panel.column("log_rv_168h") - FROZEN
+    """Hours in which the tape stood still, and the first after each, which carries the whole move; shape (n,)."""
+    hour = panel.column("log_rv_1h")
+    frozen: NDArray[np.bool_] = (hour < panel.column("log_rv_168h") - FROZEN) | (hour <= AT_FLOOR)
+    frozen[1:] |= frozen[:-1].copy()
+    return frozen
 
 
 def usual_hours(panel: Panel, diurnal: Diurnal) -> FloatArray:

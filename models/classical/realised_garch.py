@@ -13,6 +13,7 @@ from features.panel import Panel
 from models.base import Forecast
 from models.classical import law
 from models.classical.garch.forecaster import need_hours, returns_percent, shown, summed
+from models.classical.lookbacks import frozen_hours
 from models.diurnal import Diurnal
 
 FloatArray = NDArray[np.float64]
@@ -169,7 +170,7 @@ class RealisedGarch:
         """
         need_hours(panel)
         diurnal = Diurnal.fit(panel, whole_week=True)
-        seen = shown(panel)
+        seen = shown(panel) & ~frozen_hours(panel)
         if seen.sum() < LEAST_HOURS:
             raise ShortHistoryError(
                 f"realised GARCH needs {LEAST_HOURS} hours with trades, the panel has {seen.sum()}; "
@@ -186,7 +187,7 @@ class RealisedGarch:
         p = self.parameters
         if p is None:
             raise ShortHistoryError("realised GARCH has seen no history; fit it before it forecasts")
-        seen = shown(panel)
+        seen = shown(panel) & ~frozen_hours(panel)
         log_variance = np.empty(int(seen.sum()) + 1)
         log_variance[0] = p.first
         filter_log_variance(p.omega, p.beta, p.gamma, log_rv_percent(panel, self.diurnal)[seen], log_variance)

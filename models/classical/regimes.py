@@ -9,6 +9,7 @@ from features.errors import ConvergenceError
 from models.classical.hidden_chain import filter_forward, smooth_backward
 
 FloatArray = NDArray[np.float64]
+LEAST_SPREAD = 1e-6  # of the log of variance around a regime's line
 LEAST_SHARE = 0.01  # of rows, that a regime must have
 TOLERANCE = 1e-6  # of the mean log likelihood, between rounds
 MOST_ROUNDS = 400
@@ -44,7 +45,8 @@ class Regimes:
         """Log of the normal density of y in each regime, shape (n, m); 0 where it is unknown."""
         z = (y[:, None] - x @ self.coefficients.T) / self.spread
         density = -0.5 * np.square(z) - np.log(self.spread) - 0.5 * np.log(2 * np.pi)
-        return np.where(np.isfinite(density), density, 0.0)
+        unknown = ~(np.isfinite(y) & np.isfinite(x).all(axis=1))
+        return np.where(unknown[:, None], 0.0, density)
 
     def filtered(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """Probability of each regime at each row, from the rows up to it, shape (n, m)."""
@@ -95,5 +97,7 @@ def _regressions(x: FloatArray, y: FloatArray, weight: FloatArray) -> Regimes:
         slope = np.linalg.solve(weighted.T @ x, weighted.T @ y)
         coefficients.append(slope)
         spread.append(np.sqrt(share @ np.square(y - x @ slope) / share.sum()))
+        if not spread[-1] > LEAST_SPREAD:
+            raise ConvergenceError("EM shrank a regime to a point; take fewer regimes")
     m = len(spread)
     return Regimes(np.array(coefficients), np.array(spread), np.full((m, m), 1.0 / m))

@@ -18,6 +18,7 @@ from backtests.walkforward import Job, plan_jobs, run_jobs
 from features.panel import Panel
 from features.pipeline import save_panel
 from models import FORECASTERS
+from models.classical.log_har import LogHar
 
 CONFIG = BacktestConfig.model_validate(
     {
@@ -60,7 +61,8 @@ def test_a_fold_belongs_to_its_data_and_its_code(tmp_path: Path) -> None:
     assert not {job.folder for job in here} & {job.folder for job in there}
     assert code_of(FORECASTERS["log_har"]) == code_of(FORECASTERS["log_har"])
     assert code_of(FORECASTERS["log_har"]) != code_of(FORECASTERS["log_har"], "backtests.folds")
-    assert code_of(partial(FORECASTERS["log_har"])) == code_of(FORECASTERS["log_har"])
+    plain, daily = (code_of(partial(LogHar, whole_week=flag)) for flag in (False, True))
+    assert plain != daily
     assert code_of(FORECASTERS["log_har"]) != code_of(FORECASTERS["ewma"])
 
 

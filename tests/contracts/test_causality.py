@@ -11,13 +11,19 @@ from features.families.calendar import CALENDAR_FAMILIES
 from features.panel import Panel
 from features.pipeline import compute_panel
 from features.spec import DEFAULT_FEATURES, FeatureSpec
-from models import FORECASTERS
-from models.base import LEVELS, Forecast, Forecaster, outward
+from models import FORECASTERS, POOLED
+from models.base import LEVELS, Forecast, Forecaster, PooledForecaster, outward
 from models.calibration import Calibration, calibrate
 from models.classical import law
 from models.neural.forecaster import NeuralForecaster
 
 CUT = "2020-07-10T13:00"
+NAMES = sorted({*FORECASTERS, *POOLED})
+
+
+def fitted(name: str, past: Panel) -> Forecaster | PooledForecaster:
+    """An entry of either table, fitted on one instrument."""
+    return POOLED[name]().fit([past]) if name in POOLED else FORECASTERS[name]().fit(past)
 
 
 def other_future(bars: pd.DataFrame, cut_ns: int) -> pd.DataFrame:
@@ -48,11 +54,10 @@ def test_a_feature_does_not_see_the_future(name: str, panels: tuple[Panel, Panel
         assert (before[cut:] != after[cut:]).any()  # else the test could not fail
 
 
-def check_causal(forecaster: Forecaster, panels: tuple[Panel, Panel], calibration: Calibration) -> None:
+def check_causal(model: Forecaster | PooledForecaster, panels: tuple[Panel, Panel], calibration: Calibration) -> None:
     """Fail if forecasts up to the cut, raw or calibrated, depend on what came after it."""
-    fitted = forecaster.fit(panels[0].until(parse_utc("2020-06-01")))
     cut = panels[0].first_row_from(parse_utc(CUT)) + 1
-    raw = [fitted.forecast(panel) for panel in panels]
+    raw = [model.forecast(panel) for panel in panels]
     calibrated = [calibrate(r, panel, calibration) for r, panel in zip(raw, panels, strict=True)]
     for before, after in (raw, calibrated):
         np.testing.assert_allclose(before.variance[:cut], after.variance[:cut], rtol=1e-9)
@@ -61,11 +66,11 @@ def check_causal(forecaster: Forecaster, panels: tuple[Panel, Panel], calibratio
         assert (before.variance[cut:] != after.variance[cut:]).any()
 
 
-@pytest.mark.parametrize("name", sorted(FORECASTERS))
+@pytest.mark.parametrize("name", NAMES)
 def test_a_classical_forecast_does_not_see_the_future(
     name: str, panels: tuple[Panel, Panel], brief_calibration: Calibration
 ) -> None:
-    check_causal(FORECASTERS[name](), panels, brief_calibration)
+    check_causal(fitted(name, panels[0].until(parse_utc("2020-06-01"))), panels, brief_calibration)
 
 
 def test_the_network_does_not_see_the_future(
@@ -102,10 +107,10 @@ def test_calibration_uses_only_windows_that_had_ended(panel: Panel, brief_calibr
         np.testing.assert_allclose(cut.variance[row], whole.variance[row], rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", sorted(FORECASTERS))
+@pytest.mark.parametrize("name", NAMES)
 def test_every_forecaster_answers_a_proper_law(name: str, panel: Panel, brief_calibration: Calibration) -> None:
     past = panel.until(parse_utc("2020-06-01"))
-    forecast = calibrate(FORECASTERS[name]().fit(past).forecast(panel), panel, brief_calibration)
+    forecast = calibrate(fitted(name, past).forecast(panel), panel, brief_calibration)
     assert forecast.variance.shape == (len(panel), 4)
     assert forecast.levels == LEVELS
     assert (np.diff(forecast.quantiles, axis=2) >= 0).all()
@@ -113,22 +118,25 @@ def test_every_forecaster_answers_a_proper_law(name: str, panel: Panel, brief_ca
     assert (np.diff(forecast.variance.mean(axis=0)) > 0).all()  # a longer horizon is riskier
 
 
-@pytest.mark.parametrize("name", sorted(FORECASTERS))
-def test_every_forecaster_scales_with_the_market(name: str, bars: pd.DataFrame) -> None:
-    """Twice the log returns: four times the variance (a law that no unit or floor may break)."""
+@pytest.fixture(scope="module")
+def doubled(bars: pd.DataFrame) -> Panel:
+    """A market of twice the log returns."""
     frame = bars.copy()
     for column in ("open", "high", "low", "close"):
         frame[column] = (frame[column] / 7_000.0) ** 2
-    spec = FeatureSpec()
-    forecasts = []
-    for source in (bars, frame):
-        panel = compute_panel(source, "BTCUSDT", spec)
-        fitted = FORECASTERS[name]().fit(panel.until(parse_utc("2020-06-01")))
-        forecasts.append(fitted.forecast(panel).variance[-1_000:])
+    return compute_panel(frame, "BTCUSDT", FeatureSpec())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_forecaster_scales_with_the_market(name: str, panel: Panel, doubled: Panel) -> None:
+    """Twice the log returns: four times the variance (a law that no unit or floor may break)."""
+    forecasts = [
+        fitted(name, one.until(parse_utc("2020-06-01"))).forecast(one).variance[-1_000:] for one in (panel, doubled)
+    ]
     np.testing.assert_allclose(forecasts[1], 4 * forecasts[0], rtol=0.02)
 
 
-@pytest.mark.parametrize("name", sorted(FORECASTERS))
+@pytest.mark.parametrize("name", NAMES)
 def test_fitting_uses_only_windows_that_had_ended(name: str, panels: tuple[Panel, Panel]) -> None:
     """The purge: the wilder market begins an hour after the fit, inside windows that are still open."""
     now_ns = parse_utc(CUT) - HOUR_NS
@@ -137,5 +145,5 @@ def test_fitting_uses_only_windows_that_had_ended(name: str, panels: tuple[Panel
         past = panel.until(now_ns)
         open_windows = np.isfinite(panel.rows(0, len(past)).targets.log_return) & np.isnan(past.targets.log_return)
         assert open_windows.sum() == 1 + 4 + 8 + 24
-        forecasts.append(FORECASTERS[name]().fit(past).forecast(spec_of).variance)
+        forecasts.append(fitted(name, past).forecast(spec_of).variance)
     np.testing.assert_array_equal(forecasts[0], forecasts[1])

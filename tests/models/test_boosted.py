@@ -205,7 +205,9 @@ def test_settings_that_make_no_sense_are_refused(pool: list[Panel]) -> None:
         Boosted().forecast(pool[0])
     with pytest.raises(ShortHistoryError, match="no panel"):
         Boosted().fit([])
-    with pytest.raises(ShortHistoryError, match=r"1000 ended windows of 3600 s, BTCUSDT, ETHUSDT have 400; give"):
+    with pytest.raises(
+        ShortHistoryError, match=r"600 ended windows of 3600 s that hardly overlap, BTCUSDT, ETHUSDT have 400; give"
+    ):
         Boosted().fit([panel.rows(0, 200) for panel in pool])
     coarse = replace(pool[1], spec=replace(pool[1].spec, bar_s=900))
     with pytest.raises(SettingError, match="ETHUSDT has another than BTCUSDT"):

@@ -138,5 +138,5 @@ def test_settings_that_make_no_sense_are_refused(pool: list[Panel]) -> None:
         QuantileForest(row_share=1.5)
     with pytest.raises(SettingError, match="not fitted"):
         QuantileForest().forecast(pool[0])
-    with pytest.raises(ShortHistoryError, match="1000 ended windows of 3600 s, BTCUSDT have 300"):
+    with pytest.raises(ShortHistoryError, match="600 ended windows of 3600 s that hardly overlap, BTCUSDT have 300"):
         QuantileForest().fit([pool[0].rows(0, 300)])

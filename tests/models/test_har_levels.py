@@ -98,7 +98,8 @@ def test_semivariances_are_parts_of_the_whole(past: Panel) -> None:
 def test_a_line_stays_within_what_was_seen() -> None:
     x = np.linspace(1.0, 2.0, 101)[:, None]
     line = fit_level(x, x[:, 0] ** 2, weighted=False)
-    assert line.at(np.array([[100.0]])) == pytest.approx(4.0)
+    assert line.at(np.array([[3.0]])) == pytest.approx(4.0)
+    assert line.at(np.array([[100.0]])) == pytest.approx(50.0)  # a storm that the past did not know
     falling = LevelLine(np.array([1.0, 0.1, -1.0]), least=0.01, most=4.0)
     assert falling.at(np.array([[0.5, 2.0], [0.001, 2.0]])) == pytest.approx([0.25, 0.01])
 

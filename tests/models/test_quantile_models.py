@@ -84,11 +84,14 @@ def test_the_paths_equal_slow_loops() -> None:
     r, seen = RNG.standard_normal(300), RNG.random(300) < 0.9
     place = np.log([0.5, 19.0, 1.2, 1.8])
     path = quantile_path(place, r, seen)
-    value = path[0]
-    for t in range(1, 300):
+    value, count = 0.5, 0
+    for t in range(300):
         if seen[t]:
-            value = 0.05 * 0.5 + 0.95 * value + 0.05 * (1.2 * max(r[t], 0) + 1.8 * max(-r[t], 0))
+            count += 1
+            weight = max(0.05, 1 / count)  # a plain mean at first
+            value = (1 - weight) * value + weight * (0.5 + 1.2 * max(r[t], 0) + 1.8 * max(-r[t], 0))
         assert path[t] == pytest.approx(value)
+    np.testing.assert_array_equal(quantile_path(place, r[:5], seen[:5]), path[:5])
     found = factor_path(np.array([0.5, -1.0, np.log(19.0), np.log(0.02)]), r, seen, 4, 0.05)
     a, b = -np.exp(0.5), -np.exp(0.5) * (1 + np.exp(-1.0))
     for t in range(1, 300):

@@ -96,6 +96,8 @@ class Garch:
             If origins are not an hour apart, or EGARCH was fitted for shorter horizons.
         """
         need_hours(panel)
+        if not np.isfinite(self.parameters.log_likelihood):
+            raise SettingError("this GARCH is not fitted; call fit with a panel of the past first")
         hours = [h // HOUR_S for h in panel.spec.horizons_s]
         variance = summed(panel, self.diurnal, self._ahead(panel, max(hours)), hours)
         if self.law == "normal":
