@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.clock import NS_PER_S
+from features.clock import DAY_NS, NS_PER_S
 from features.errors import SettingError, ShortHistoryError
 from features.panel import Panel
 from models.classical.boosted_clock import recent_clock
@@ -107,7 +107,7 @@ def thinned(panel: Panel, h: int) -> Bools:
     """
     every = int(np.sqrt(panel.spec.horizon_rows[h]))
     step = panel.origin_ns // (panel.spec.every_s * NS_PER_S)
-    kept: Bools = (step + step // 24) % every == 0
+    kept: Bools = (step + panel.origin_ns // DAY_NS) % every == 0
     return kept & known_windows(panel, h)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.compiled import compiled
-from features.errors import SettingError
+from features.errors import ConvergenceError, SettingError
 from features.panel import Panel
 from models.base import Forecast
 from models.classical.sides import Bools, Hours, SidedLaw, outcomes, sided_forecast
@@ -79,7 +79,13 @@ class Caviar:
 
     def _search(self, y: FloatArray, sign: int, hours: Hours, h: int, what: str) -> FloatArray:
         """Parameters of one side of one horizon."""
-        returns, scale = sign * hours.log_return, -np.quantile(y[np.isfinite(y)], self.level)
+        quantile = np.quantile(y[np.isfinite(y)], self.level)
+        if not quantile < 0:
+            raise ConvergenceError(
+                f"{what}: the {self.level:g} quantile of the past is not below zero, so it has no scale; "
+                "choose another model"
+            )
+        returns, scale = sign * hours.log_return, -quantile
         size = np.abs(returns[hours.seen]).mean()
         starts = [
             np.array([np.log(0.2 * scale), np.log(b / (1 - b)), *[np.log(0.8 * scale / size)] * 2]) for b in MEMORIES

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.compiled import compiled
-from features.errors import SettingError
+from features.errors import ConvergenceError, SettingError
 from features.panel import Panel
 from models.base import Forecast
 from models.classical.sides import Bools, Hours, SidedLaw, outcomes, sided_forecast
@@ -88,6 +88,11 @@ class GasFz:
         """Parameters of one side of one horizon."""
         finite = y[np.isfinite(y)]
         quantile = np.quantile(finite, self.level)
+        if not quantile < 0:
+            raise ConvergenceError(
+                f"{what}: the {self.level:g} quantile of the past is not below zero, so it has no scale; "
+                "choose another model"
+            )
         mean = finite[finite <= quantile].mean()
         constant = np.array([np.log(-quantile), np.log(mean / quantile - 1)])
         starts = [np.append(constant, [fade, np.log(gain)]) for fade in (3.5, 5.0) for gain in (0.003, 0.01)]

@@ -138,7 +138,7 @@ def _stacked(
     """Names, design, log targets and weights of the rows of all panels whose windows had all ended."""
     if len({panel.spec for panel in panels}) != 1:
         raise SettingError(f"{len(panels)} panels of several specs or none; pool panels of one spec")
-    now_ns = max(int(panel.origin_ns[-1]) for panel in panels if len(panel))
+    now_ns = max((int(panel.origin_ns[-1]) for panel in panels if len(panel)), default=0)
     parts = [_ended(panel, now_ns, half_life_days) for panel in panels]
     names = tuple(dict.fromkeys(name for part in parts for name in part[0]))
     x = np.full((sum(len(part[3]) for part in parts), len(names)), np.nan, dtype=np.float32)

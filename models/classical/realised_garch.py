@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 
 from features.clock import HOUR_S
 from features.compiled import compiled
-from features.errors import ConvergenceError, ShortHistoryError
+from features.errors import ConvergenceError, SettingError, ShortHistoryError
 from features.panel import Panel
 from models.base import Forecast
 from models.classical import law
@@ -193,6 +193,11 @@ class RealisedGarch:
         filter_log_variance(p.omega, p.beta, p.gamma, log_rv_percent(panel, self.diurnal)[seen], log_variance)
         next_step = log_variance[np.cumsum(seen)]  # hours that showed nothing change nothing
         hours = [h // HOUR_S for h in panel.spec.horizons_s]
+        if len(self.moments) < max(hours) - 1:
+            raise SettingError(
+                f"realised GARCH was fitted for {len(self.moments) + 1} hours ahead, not {max(hours)}; "
+                "fit it on a panel with that horizon"
+            )
         steps = variance_ahead(next_step, p, self.moments[: max(hours) - 1])
         return law.normal(panel, summed(panel, self.diurnal, steps, hours))
 

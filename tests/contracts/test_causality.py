@@ -133,7 +133,9 @@ def test_every_forecaster_scales_with_the_market(name: str, panel: Panel, double
     forecasts = [
         fitted(name, one.until(parse_utc("2020-06-01"))).forecast(one).variance[-1_000:] for one in (panel, doubled)
     ]
-    np.testing.assert_allclose(forecasts[1], 4 * forecasts[0], rtol=0.02)
+    close = 0.1 if name.startswith("lgbm") else 0.02  # a value at a split's edge may fall to its other side
+    np.testing.assert_allclose(forecasts[1], 4 * forecasts[0], rtol=close)
+    np.testing.assert_allclose(forecasts[1].mean(axis=0), 4 * forecasts[0].mean(axis=0), rtol=0.005)
 
 
 @pytest.mark.parametrize("name", NAMES)
