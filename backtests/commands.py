@@ -34,7 +34,8 @@ def backtest(
     models: Annotated[
         str,
         typer.Option(
-            help="Models, with commas between; the baseline is always among them.", show_default="the configuration's"
+            help="Models, with commas between; the baseline and what they combine are always among them.",
+            show_default="the configuration's",
         ),
     ] = "",
     jobs: Annotated[int, typer.Option(help="Processes.", min=0, show_default="one a core")] = 0,

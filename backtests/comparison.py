@@ -13,7 +13,8 @@ from backtests.outcomes import stored_outcomes
 from backtests.scoring import score_file
 from backtests.scoring_attendance import Market
 from backtests.walk import FORECASTS, Bar, Walk, walk
-from features.files import code_hash, sha256_of, write_json
+from features.clock import DAY_S, HOUR_S
+from features.files import code_hash, locked, sha256_of, write_json
 from features.pipeline import Progress
 from features.specs import find_spec
 
@@ -52,6 +53,14 @@ class Comparison:
         silent = sorted(set(self.config.symbols) - set(self.scores["instruments"]))
         if silent:
             lines.append(f"not scored  {', '.join(silent)}: no model forecast it, see the reasons in the report")
+        scoreable = [of["scoreable"] for of in self.scores["horizons"].values() if "scoreable" in of]
+        empty = [s for s in self.scores["instruments"] if not any(of.get(s) for of in scoreable)]
+        if empty:
+            lines.append(f"nothing to score  {', '.join(empty)}: gaps, or a price that never moved")
+        if self.config.schedule.lead_days * DAY_S < self.config.calibration.least_rows * HOUR_S:
+            lines.append(
+                f"the lead of {self.config.schedule.lead_days} days is too short: tails begin as the models' own"
+            )
         if not self.scores["models"]:
             lines.append("no model covers 95 % of every instrument; leave one out with --symbols, or begin later")
         return lines
@@ -65,6 +74,11 @@ def run_comparison(config: BacktestConfig, store: Path, out: Path, workers: int,
     DataError
         See :func:`backtests.walk.walk` and :func:`backtests.scoring.score_file`.
     """
+    with locked(out / ".lock"):  # of two comparisons in one folder the second waits, and finds its folds there
+        return _run(config, store, out, workers, bar)
+
+
+def _run(config: BacktestConfig, store: Path, out: Path, workers: int, bar: Bar) -> Comparison:
     spec = find_spec(config.spec)
     outcomes = stored_outcomes(  # first: what is wrong with the store is told before the work
         store, config.symbols, config.test_from_ns, config.test_to_ns, spec.horizons_s, config.venue, spec.bar_s

@@ -113,7 +113,7 @@ def coverage_map(panels: Mapping[str, tuple[Sequence[str], FloatArray]], rows: S
         "title": {"text": "observed / nominal rate<br>&nbsp;", "side": "top", "font": {"size": 11}},
     }  # fmt: skip
     scale = {"colorscale": TOO_FEW_TO_TOO_MANY, "cmin": -DOUBLINGS, "cmax": DOUBLINGS, "colorbar": bar}
-    figure.update_layout(coloraxis=scale, height=EDGE_PX + 60 + ROW_PX * len(rows))
+    figure.update_layout(coloraxis=scale, height=EDGE_PX + 130 + ROW_PX * max(len(rows), 5))
     figure.update_xaxes(type="category", tickangle=-90, tickfont_size=9, showgrid=False)
     for panel, (columns, _) in enumerate(panels.values()):
         figure.update_xaxes(dtick=1 if len(columns) <= MOST_LABELS else 3, **place(panel, len(panels)))

@@ -69,6 +69,8 @@ class ModelEntry(BaseModel):
     def _one_source(self) -> "ModelEntry":
         if (self.forecaster is None) == (not self.combine):
             raise ValueError(f"{self.name}: name either a forecaster or the rows that it combines")
+        if self.combine and len(set(self.combine)) < max(2, len(self.combine)):
+            raise ValueError(f"{self.name}: a combination needs two or more rows, each once")
         if self.combine and (self.options or self.schedule != Refit()):
             raise ValueError(f"{self.name}: a combination takes no options and no schedule; its members have theirs")
         if self.forecaster is not None:
@@ -106,6 +108,8 @@ class BacktestConfig(BaseModel):
 
     @model_validator(mode="after")
     def _whole(self) -> "BacktestConfig":
+        if len(set(self.symbols)) < len(self.symbols):
+            raise ValueError(f"symbols {', '.join(self.symbols)}: name each once")
         names = [entry.name for entry in self.models]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
@@ -195,5 +199,8 @@ def _checked(value: dict[str, Any], where: str) -> BacktestConfig:
     try:
         return BacktestConfig.model_validate(value)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}".removeprefix(": ") for e in error.errors())
+        faults = "; ".join(
+            f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+            for e in error.errors()
+        )
         raise SettingError(f"{where}: {faults}; correct this") from error

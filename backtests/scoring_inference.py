@@ -119,29 +119,35 @@ def skill_intervals(losses: Losses, baseline: Losses, days: Days, horizon_s: int
     found: Figures = {}
     for name in RANKED:
         if name.startswith("fz"):
-            found[name] = difference_interval(days.means(losses[name] - baseline[name]), horizon_s)
+            found[name] = difference_interval(losses[name] - baseline[name], days, horizon_s)
         else:
             found[name] = skill(days.sums(losses[name]), days.sums(baseline[name]), days.number)._asdict()
     return found
 
 
-def difference_interval(daily: FloatArray, horizon_s: int) -> Figures:
-    r"""Mean of daily mean differences with a 95 % interval of the normal law.
+def difference_interval(difference: FloatArray, days: Days, horizon_s: int) -> Figures:
+    r"""Mean difference over windows with a 95 % interval of the normal law, days as clusters.
 
-    .. math:: \bar d \pm 1.96 \sqrt{\hat\Omega / D}
+    .. math:: \bar d \pm 1.96 \sqrt{\hat\Omega / D} \Big/ \bar n, \qquad
+              u_t = \sum_{i \in t} (d_i - \bar d)
 
-    for D days, :math:`\hat\Omega` the long-run variance of :func:`~backtests.uniformity.long_run_covariance`.
+    for D days of n windows on average, :math:`\hat\Omega` the long-run variance of u by
+    :func:`~backtests.uniformity.long_run_covariance`: a day with few windows weighs as little as it has.
 
     Parameters
     ----------
-    daily : array of shape (D,); NaN is left out, and where nothing else is, nothing is said.
+    difference : array of shape (n,), a window each; NaN is left out, and where nothing else is, nothing is said.
+    days : the windows' days.
     horizon_s : horizon in seconds; sets the least lag.
     """
-    daily = daily[np.isfinite(daily)]
-    if not len(daily):
+    known = np.isfinite(difference)
+    if not known.any():
         return {"difference": None, "low": None, "high": None}
-    n, mean = len(daily), float(daily.mean())
-    spread = float(long_run_covariance(daily[:, None], hac_lag(n, horizon_s))[0, 0])
+    mean = float(difference[known].mean())
+    count = days.sums(known.astype(np.float64))
+    off = days.sums(np.where(known, difference - mean, 0.0))[count > 0]
+    n = len(off)
+    spread = float(long_run_covariance(off[:, None], hac_lag(n, horizon_s))[0, 0]) / count[count > 0].mean() ** 2
     error = NORMAL_95 * float(np.sqrt(max(spread, 0.0) / n))
     return {"difference": mean, "low": mean - error, "high": mean + error}
 

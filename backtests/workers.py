@@ -1,6 +1,7 @@
 """Work on panels in several processes, each with its panels mapped once, each on one thread."""
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Thread
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -89,8 +91,16 @@ _opened: dict[str, Panel] = {}  # of a worker process
 
 
 def _open(panels: dict[str, Path]) -> None:
+    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     threadpool_limits(1)
     _opened.update({symbol: load_panel(folder) for symbol, folder in panels.items()})
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it is gone: killed, it could not say so."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 def _work(work: Work[Item, Result], item: Item) -> Result:

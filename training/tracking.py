@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.errors import FormatError, MissingFileError
+from features.files import locked
 
 MODEL, CHAMPION, EXPERIMENT = "margincast", "champion", "margincast"
 BATCH = 1_000  # entries that MLflow takes in one call
@@ -58,7 +59,8 @@ class Tracking:
             If it is there and cannot be read.
         """
         try:
-            self._experiment(self._client())
+            with locked(self.root / ".lock"):  # of two that make a store one does
+                self._experiment(self._client())
         except (MlflowException, SQLAlchemyError) as error:
             raise self._damaged(error) from error
 

@@ -17,6 +17,7 @@ from backtests.coverage import kupiec_p
 from backtests.forecast_file import EXCURSIONS, ForecastWriter
 from backtests.outcomes import HORIZONS_S, Outcomes, bars_file, grid_of_file, hours_of, outcomes_of
 from backtests.scoring import score_file, write_scores
+from backtests.scoring_days import days_of
 from backtests.scoring_inference import difference_interval, rejection_rates
 from backtests.scoring_tables import print_scores
 from features.clock import HOUR_NS, parse_utc
@@ -234,9 +235,17 @@ def test_difference_intervals_hold_the_truth_as_often_as_they_say() -> None:
     held = 0
     for _ in range(300):
         daily = 0.3 + np.convolve(rng.standard_normal(604), np.ones(2) / 2, mode="valid")
-        found = difference_interval(np.append(daily, np.nan), 86_400)
+        found = difference_interval(np.append(daily, np.nan), days_of(np.arange(len(daily) + 1)), 86_400)
         held += found["low"] < 0.3 < found["high"]
     assert held / 300 == pytest.approx(0.94, abs=0.04)
+
+
+def test_a_day_that_is_cut_short_weighs_as_little_as_it_has() -> None:
+    day = np.append(np.repeat(np.arange(40), 24), 40)
+    difference = np.append(np.random.default_rng(2).standard_normal(40 * 24), 100.0)
+    found = difference_interval(difference, days_of(day), 3_600)
+    assert found["difference"] == pytest.approx(difference.mean())
+    assert found["low"] < 0.1 < found["high"]
 
 
 def test_discoveries_are_those_of_statsmodels() -> None:
