@@ -26,7 +26,7 @@ from models.classical.garch.estimate import FAMILY_CODES, LAW_CODES, Family, Law
 from models.classical.garch.laws import SKEWED, constants, density, digamma
 from models.classical.garch.recursion import log_likelihood, scores
 from models.classical.garch.search import to_model, to_point
-from models.classical.garch.twin import egarch_variances, gjr_variances
+from tests.models.garch_twin import egarch_variances, gjr_variances
 
 # arch.data.sp500, 100 x percentage change of Adj Close, GARCH(1,1)-normal: published figures.
 MU, OMEGA, ALPHA, BETA, LOG_LIKELIHOOD = 0.056353, 0.017507, 0.102150, 0.885206, -6936.7185

@@ -15,7 +15,7 @@ def gjr_variances(returns: FloatArray, p: GarchParameters) -> FloatArray:
     --------
     >>> p = GarchParameters(0.0, 0.1, 0.2, 0.5, np.inf, 2.0, 0.0, gamma=0.1)
     >>> gjr_variances(np.array([-1.0, 2.0]), p)
-    array([1.6 , 1.2 , 1.5 ])
+    array([1.6, 1.2, 1.5])
     """
     out = [p.omega + (p.alpha + p.gamma / 2 + p.beta) * p.backcast]
     for residual in returns - p.mean:
@@ -31,7 +31,7 @@ def egarch_variances(returns: FloatArray, p: GarchParameters) -> FloatArray:
     --------
     >>> p = GarchParameters(0.0, 0.0, 0.1, 0.5, np.inf, 1.0, 0.0, gamma=-0.1)
     >>> egarch_variances(np.array([-1.0]), p).round(4)  # exp(.1 (1 - .7979) + .1)
-    array([1.    , 1.1278])
+    array([1.    , 1.1277])
     """
     logs = [p.omega + p.beta * np.log(p.backcast)]
     for residual in returns - p.mean:
