@@ -12,6 +12,7 @@ from arch.univariate.base import ARCHModel
 from scipy.stats import norm, t
 
 from features.errors import ConvergenceError, SettingError, ShortHistoryError
+from features.panel import Panel
 from models.classical.garch import (
     Fits,
     GarchParameters,
@@ -23,9 +24,11 @@ from models.classical.garch import (
     variances,
 )
 from models.classical.garch.estimate import FAMILY_CODES, LAW_CODES, Family, Law
+from models.classical.garch.forecaster import returns_percent, shown
 from models.classical.garch.laws import SKEWED, constants, density, digamma
 from models.classical.garch.recursion import log_likelihood, scores
 from models.classical.garch.search import to_model, to_point
+from models.diurnal import Diurnal
 from tests.models.garch_twin import egarch_variances, gjr_variances
 
 # arch.data.sp500, 100 x percentage change of Adj Close, GARCH(1,1)-normal: published figures.
@@ -252,3 +255,18 @@ def test_nonsense_is_refused_by_name(returns: np.ndarray) -> None:
     flat = GarchParameters(0.0, 1.0, 0.0, 0.0, np.inf, 1.0, 0.0)
     with pytest.raises(ConvergenceError, match="not curved downwards"):
         standard_errors(norm.rvs(size=200, random_state=1), flat, "egarch", "normal")
+
+
+@pytest.mark.parametrize("family", ["garch", "gjr", "egarch"])
+def test_on_hourly_coins_the_optimum_is_not_below_archs(family: Family, panel: Panel) -> None:
+    """The COVID crash and the calm after it, hours without their clock; the packaged bars."""
+    hourly = returns_percent(panel, Diurnal.fit(panel))[shown(panel)]
+    half = len(hourly) // 2
+    windows = np.array([[0, len(hourly)], [0, half], [half, len(hourly)]])
+    fits = estimate_batch(hourly, windows, family, "student_t", with_mean=False)
+    assert fits.converged.all()
+    for (first, stop), value in zip(windows, fits.log_likelihood, strict=True):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # where arch does not converge its likelihood tells
+            peer = by_arch(hourly[first:stop], family, "student_t", "Zero").fit(disp="off").loglikelihood
+        assert value >= peer - 1e-6 * abs(peer)
