@@ -33,6 +33,7 @@ class Ewma:
     Parameters
     ----------
     half_lives_h : to choose from, in hours.
+    cap : an hour counts at most so many times the average before it: one crash hour is no regime.
     whole_week : give each hour of the week its own weight, not the product of its hour's and its day's.
 
     References
@@ -44,17 +45,18 @@ class Ewma:
     chosen_h: tuple[float, ...] = ()
     diurnal: Diurnal = field(default_factory=Diurnal.flat)
     whole_week: bool = False
+    cap: float = np.inf
 
     def fit(self, panel: Panel) -> "Ewma":
         """Choose half-lives on every window that had ended."""
         check_spec(panel, "EWMA")
         diurnal = Diurnal.fit(panel, whole_week=self.whole_week)
         hourly = hourly_variance(panel, diurnal)
-        return replace(self, diurnal=diurnal, chosen_h=choose(panel, diurnal, hourly, self.half_lives_h))
+        return replace(self, diurnal=diurnal, chosen_h=choose(panel, diurnal, hourly, self.half_lives_h, self.cap))
 
     def forecast(self, panel: Panel) -> Forecast:
         """Normal law with the averaged variance."""
-        return average_forecast(panel, self.diurnal, hourly_variance(panel, self.diurnal), self.chosen_h)
+        return average_forecast(panel, self.diurnal, hourly_variance(panel, self.diurnal), self.chosen_h, self.cap)
 
 
 def hourly_variance(panel: Panel, diurnal: Diurnal) -> FloatArray:
@@ -63,8 +65,14 @@ def hourly_variance(panel: Panel, diurnal: Diurnal) -> FloatArray:
     return np.where(frozen_hours(panel), np.nan, variance)
 
 
-def average(panel: Panel, hourly: FloatArray, half_life_h: float) -> FloatArray:
-    """Exponential average of the hours up to each, held over those that are NaN, shape (n,) -> (n,)."""
+def average(panel: Panel, hourly: FloatArray, half_life_h: float, cap: float = np.inf) -> FloatArray:
+    """Exponential average of the hours up to each, held over those that are NaN, shape (n,) -> (n,).
+
+    With a cap, an hour above so many times the (uncapped) average before it is read as that.
+    """
+    if np.isfinite(cap):
+        plain = average(panel, hourly, half_life_h)
+        hourly = np.minimum(hourly, cap * np.concatenate([plain[:1], plain[:-1]]))
     start = np.exp(panel.column("log_rv_168h")[0])  # the week before the panel
     decay = 0.5 ** (1 / half_life_h)
     shown = np.isfinite(hourly)
@@ -73,17 +81,21 @@ def average(panel: Panel, hourly: FloatArray, half_life_h: float) -> FloatArray:
     return held
 
 
-def choose(panel: Panel, diurnal: Diurnal, hourly: FloatArray, half_lives_h: Sequence[float]) -> tuple[float, ...]:
+def choose(
+    panel: Panel, diurnal: Diurnal, hourly: FloatArray, half_lives_h: Sequence[float], cap: float = np.inf
+) -> tuple[float, ...]:
     """Half-life of each horizon with the least QLIKE on every window that had ended."""
     usual, realised = usual_hours(panel, diurnal), panel.targets.realised_variance
-    averages = [average(panel, hourly, half_life)[:, None] * usual for half_life in half_lives_h]
+    averages = [average(panel, hourly, half_life, cap)[:, None] * usual for half_life in half_lives_h]
     losses = [[_unbiased_qlike(y, f) for y, f in zip(realised.T, a.T, strict=True)] for a in averages]
     return tuple(half_lives_h[int(best)] for best in np.argmin(losses, axis=0))
 
 
-def average_forecast(panel: Panel, diurnal: Diurnal, hourly: FloatArray, half_lives_h: Sequence[float]) -> Forecast:
+def average_forecast(
+    panel: Panel, diurnal: Diurnal, hourly: FloatArray, half_lives_h: Sequence[float], cap: float = np.inf
+) -> Forecast:
     """Normal law with the variance of each horizon averaged by its half-life."""
-    averages = np.stack([average(panel, hourly, half_life) for half_life in half_lives_h], axis=1)
+    averages = np.stack([average(panel, hourly, half_life, cap) for half_life in half_lives_h], axis=1)
     return law.normal(panel, averages * usual_hours(panel, diurnal))
 
 

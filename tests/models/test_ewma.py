@@ -58,3 +58,14 @@ def test_the_half_life_with_the_least_loss_is_preferred(panel: Panel, model: Ewm
 def test_a_panel_without_outcomes_is_refused(panel: Panel, model: Ewma | EwmaR2) -> None:
     with pytest.raises(ShortHistoryError, match="give a longer history"):
         model.fit(panel.until(int(panel.origin_ns[0]) + 1))
+
+
+def test_a_capped_hour_moves_the_average_by_so_much_and_no_more(panel: Panel) -> None:
+    flat = panel.rows(0, 200)
+    hourly = np.full(200, np.exp(flat.column("log_rv_168h")[0]))  # what the average begins with
+    hourly[100] *= 1_000.0
+    plain, capped = (average(flat, hourly, 8.0, cap) for cap in (np.inf, 10.0))
+    before, weight = plain[99], 1 - 0.5 ** (1 / 8)
+    np.testing.assert_allclose(capped[:100], plain[:100])
+    assert capped[100] == pytest.approx((1 - weight) * before + weight * 10 * before)
+    assert plain[100] > 20 * capped[100]
