@@ -10,7 +10,6 @@ from backtests.scoring_attendance import Attendance, Market, take_attendance
 from backtests.scoring_horizon import score_horizon
 from backtests.scoring_losses import NUMBERS
 from features.errors import SettingError, ShortHistoryError, UnknownInstrumentError
-from features.files import write_json
 from features.pipeline import Progress, no_progress
 
 LEAST_COVERAGE = 0.95
@@ -122,8 +121,3 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(value, list):
         return [_plain(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def write_scores(path: Path, scores: Mapping[str, Any]) -> None:
-    """Write scores as a whole JSON file; numbers as keys become text."""
-    write_json(path, scores)

@@ -16,12 +16,13 @@ from statsmodels.stats.multitest import multipletests
 from backtests.coverage import kupiec_p
 from backtests.forecast_file import EXCURSIONS, ForecastWriter
 from backtests.outcomes import HORIZONS_S, Outcomes, bars_file, grid_of_file, hours_of, outcomes_of
-from backtests.scoring import score_file, write_scores
+from backtests.scoring import score_file
 from backtests.scoring_days import days_of
 from backtests.scoring_inference import difference_interval, rejection_rates
 from backtests.scoring_tables import print_scores
 from features.clock import HOUR_NS, parse_utc
 from features.errors import SchemaError, SettingError, ShortHistoryError, UnknownInstrumentError
+from features.files import write_json
 from features.grid import of_bars
 from models.base import LEVELS
 from tests.backtests.trial_forecasts import trial
@@ -310,7 +311,7 @@ def test_windows_within_the_hour_and_a_shortfall_of_the_wrong_sign(bars: pd.Data
 
 
 def test_scores_are_json_and_a_table(scores: dict[str, Any], strict: dict[str, Any], tmp_path: Path) -> None:
-    write_scores(tmp_path / "scores.json", scores)
+    write_json(tmp_path / "scores.json", scores)
     again = json.loads((tmp_path / "scores.json").read_text())
     assert again["horizons"]["3600"]["pooled"]["dull"]["qlike"] == scores["horizons"][3_600]["pooled"]["dull"]["qlike"]
     text = StringIO()
