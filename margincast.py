@@ -22,10 +22,14 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from backtests.ablation_command import ablate
 from backtests.commands import backtest
+from backtests.promotion_commands import promote
+from backtests.training_commands import train
 from features.build_commands import app as features_app
 from features.commands import app as data_app
 from features.errors import DataError, SettingError
+from training.tune_commands import tune
 
 if TYPE_CHECKING:
     from backtests.demo_plan import DemoResult
@@ -44,6 +48,23 @@ app.command(
     "[bold]margincast backtest --config mine.toml --out mine[/]   |   "
     "[bold]margincast backtest --symbols BTCUSDT --models har_log,garch_t --from 2024-01-01[/]"
 )(backtest)
+app.command(
+    epilog="Examples:  [bold]margincast train --config mine.toml --store data[/]   |   "
+    "[bold]margincast train --config mine.toml --set optimiser.learning_rate=5e-4 --set seeds=[1,2,3][/]   |   "
+    "[bold]margincast train --config mine.toml --unseen SOLUSDT[/]"
+)(train)
+app.command(
+    epilog="Examples:  [bold]margincast tune --config tune_demo --store data[/]   |   "
+    "[bold]margincast tune --config mine.toml --trials 100[/]  (a killed search goes on)"
+)(tune)
+app.command(
+    epilog="Examples:  [bold]margincast promote --store data[/]   |   "
+    "[bold]margincast promote --version 3 --force 'rolled back: version 4 lost its tails'[/]"
+)(promote)
+app.command(
+    epilog="Examples:  [bold]margincast ablate[/]  (a synthetic market)   |   "
+    "[bold]margincast ablate --store data --out ablation[/]"
+)(ablate)
 app.add_typer(data_app, name="data")
 app.add_typer(features_app, name="features")
 console = Console()

@@ -10,7 +10,8 @@ from typing import Any
 
 from features.files import sha256_of, sha256_of_file
 
-LIBRARIES = ("numpy", "scipy", "scikit-learn", "lightgbm", "numba")  # whose numbers ours are made of
+# Whose numbers ours are made of.
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "lightgbm", "numba", "torch", "lightning")
 ROOMS = ("features", "models", "training", "serving", "backtests")
 
 

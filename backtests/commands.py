@@ -54,7 +54,7 @@ def backtest(
         raise SettingError(f"{store}: no such folder; import bars first, or name it with --store")
     root = tracking or DEFAULT_ROOT
     Tracking(root).check()
-    with _progress() as bar:
+    with progress_bars() as bar:
         result = run_comparison(chosen, store, out, jobs or os.cpu_count() or 1, bar)
         track(result, Tracking(root), int(time.time() * 1000), bar("log the runs"))
     print_scores(console, result.scores)
@@ -69,7 +69,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str], Step]]:
+def progress_bars() -> Iterator[Callable[[str], Step]]:
     """A progress bar for each step that is named."""
     columns = (
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),

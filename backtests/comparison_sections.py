@@ -20,6 +20,7 @@ from backtests.comparison_plots import (
 from backtests.comparison_tables import (
     cost_table,
     coverage_table,
+    excursion_table,
     missing_table,
     tail_table,
     unscored_table,
@@ -62,6 +63,13 @@ def coverage_section(board: Board) -> Section:
     text = told(texts.COVERAGE, n=n, expected=TEST_SIZE * n, seldom=seldom)
     tables = [coverage_table(board, h) for h in board.by_horizon]
     return Section("Coverage of the tails", text, [level_picture(board), *tables])
+
+
+def excursion_section(board: Board) -> Section | None:
+    """Excursions, where any model forecast them."""
+    tables = [excursion_table(board, h) for h in board.by_horizon]
+    told_of = [t for t in tables if len(t.headings) > 1]
+    return Section("Adverse excursions", told(texts.EXCURSIONS), told_of) if told_of else None
 
 
 def zone_section(board: Board) -> Section | None:

@@ -41,6 +41,15 @@ COVERAGE = (
     several("standing", [("detail", "rejections", test, "discoveries") for test in TESTS], ".0f"),
 )
 
+EXCURSIONS = (
+    number("pinball down 99 %, bp", "xpin_dn_0.99", form=".3f"),
+    number("99.5 %, bp", "xpin_dn_0.995", form=".3f"),
+    number("pinball up 99 %, bp", "xpin_up_0.99", form=".3f"),
+    number("99.5 %, bp", "xpin_up_0.995", form=".3f"),
+    several("beyond 99, 99.5 % down, %", [("xhit_dn_0.99",), ("xhit_dn_0.995",)], ".2f", 100),
+    several("beyond 99, 99.5 % up, %", [("xhit_up_0.99",), ("xhit_up_0.995",)], ".2f", 100),
+)
+
 
 def variance_table(board: Board, horizon_s: int) -> TableBlock:
     """Losses of the variance, best first."""
@@ -55,6 +64,11 @@ def tail_table(board: Board, horizon_s: int) -> TableBlock:
 def coverage_table(board: Board, horizon_s: int) -> TableBlock:
     """Hit rates and their tests, in the order of the tails' losses."""
     return table(board, horizon_s, COVERAGE, "fz_tail")
+
+
+def excursion_table(board: Board, horizon_s: int) -> TableBlock:
+    """Losses of the excursions' quantiles and how often they were exceeded, best first."""
+    return table(board, horizon_s, EXCURSIONS, "xpin_dn_0.99")
 
 
 def zone_table(board: Board, horizon_s: int) -> TableBlock:

@@ -25,6 +25,11 @@ percentage points. Rejected: how many of {n} tests (one for each instrument and 
 of one instrument fall together. Standing: those left when the share of false rejections is kept at 5 %.
 Picture: hits as a multiple of those expected, by level.
 """
+EXCURSIONS = """
+How far the price went against a position within the hours, not where it ended: what a liquidation meets. Down is
+against a long position, up against a short one. Pinball: mean loss of the quantile in basis points, smaller is better.
+Beyond: excursions longer than the quantile, in percent; 1 and 0.5 would be right, more is a margin too small.
+"""
 ZONES = """
 The Basel Committee's traffic light: losses beyond the 1 % quantile (of a long position) and the 99 % quantile (of a
 short one), over the last {days} days from midnight to midnight. {limits}

@@ -3,14 +3,14 @@
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from backtests.forecasters import maker_of
 from features.clock import DAY_NS, parse_utc
 from features.errors import MissingFileError, SettingError, lookup
-from models import FORECASTERS, POOLED
-from models.calibration import OWN, Calibration
+from models.calibration import CONFORMAL, OWN, RECALIBRATIONS, Calibration
 from models.tails import TAILS
 
 FOLDER = Path(__file__).parent / "configs"
@@ -47,7 +47,10 @@ class Refit(BaseModel):
 class ModelEntry(BaseModel):
     """One row of the comparison: a forecaster with its options, or a combination of rows above it, and a tail.
 
-    ``schedule`` overrides keys of the backtest's. ``track``: tails follow their own hits, online.
+    ``schedule`` overrides keys of the backtest's. ``recalibrate``: quantiles are mapped by a name of
+    :data:`models.calibration.RECALIBRATIONS`. ``track``: tails follow their own hits, online, by a name of
+    :data:`models.calibration.CONFORMAL`; true: by the tracker. ``excursions``: long
+    by the ``deviation`` alone, or where the model's own tails are, too (``shape``).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,13 +60,25 @@ class ModelEntry(BaseModel):
     combine: tuple[str, ...] = ()
     options: dict[str, Any] = Field(default_factory=dict)
     tail: str = "fhs"
-    track: bool = False
+    recalibrate: str | None = None
+    track: bool | str = False
+    excursions: Literal["deviation", "shape"] = "deviation"
     schedule: Refit = Refit()
 
     @field_validator("tail")
     @classmethod
     def _known_tail(cls, tail: str) -> str:
         return tail if tail == OWN else _known(TAILS, tail, "tail")
+
+    @field_validator("recalibrate")
+    @classmethod
+    def _known_map(cls, name: str | None) -> str | None:
+        return None if name is None else _known(RECALIBRATIONS, name, "recalibration")
+
+    @field_validator("track")
+    @classmethod
+    def _known_method(cls, track: bool | str) -> bool | str:
+        return _known(CONFORMAL, track, "way to track") if isinstance(track, str) else track
 
     @model_validator(mode="after")
     def _one_source(self) -> "ModelEntry":
@@ -74,7 +89,7 @@ class ModelEntry(BaseModel):
         if self.combine and (self.options or self.schedule != Refit()):
             raise ValueError(f"{self.name}: a combination takes no options and no schedule; its members have theirs")
         if self.forecaster is not None:
-            self._check_options(lookup({**FORECASTERS, **POOLED}, self.forecaster, "forecaster"))
+            self._check_options(maker_of(self.forecaster))
         return self
 
     def _check_options(self, maker: Callable[..., Any]) -> None:

@@ -26,8 +26,10 @@ from models.base import Forecast, Forecaster
 from models.neural.forecaster import NeuralForecaster
 from serving.margin.requirement import require
 from serving.schedule import Schedule, publish
+from training.checkpoints import CODE
 from training.config import TrainingConfig
-from training.fit import CODE, train
+from training.fit import train
+from training.provenance import provenance
 
 # What changes a forecast; a change elsewhere re-uses what was computed.
 FORECAST_CODE = ("features", "models", "backtests.demo_walk")
@@ -64,7 +66,7 @@ def run_demo(
 
     folder = _trained(panel, plan, config, out, data_sha256, bar, re_used)
     network, card = artefact.load(folder), artefact.read_card(folder)
-    model_id, history = card["model_id"], card["provenance"]["history"]
+    model_id, history = card["model_id"], card["provenance"]["histories"][0]
     forecasts = _forecasts(network, model_id, panel, plan, out, data_sha256, bar, re_used)
     price = _prices(bars, series, forecasts[NETWORK].origin_ns)
 
@@ -130,7 +132,10 @@ def _trained(
         re_used.append("training")
         progress(1, 1)
     else:
-        train(panel.until(plan.test_from_ns - HOUR_NS), config, folder, data_sha256, progress)
+        past = [panel.until(plan.test_from_ns - HOUR_NS)]
+        trained = train(past, config, progress, out / "checkpoints")
+        artefact.save(trained.forecaster, folder, provenance(past, config, trained, data_sha256))
+        discard(out / "checkpoints")
     return folder
 
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from backtests.fold_files import Outcome
 from backtests.folds import Fold
+from backtests.forecasters import pooled_maker_of
 from features.clock import NS_PER_S, format_utc
 from features.errors import DataError, ForecastError, ShortHistoryError
 from features.panel import Panel
-from models import FORECASTERS, POOLED
+from models import FORECASTERS
 from models.base import Forecast, Forecaster, PooledForecaster
 
 MACHINE = (MemoryError, OSError)  # no fault of a model: the run stops and can go on, nothing is kept of the fold
@@ -32,8 +33,9 @@ class FoldResult:
 
 def run_fold(forecaster: str, options: Mapping[str, Any], fold: Fold, panels: Mapping[str, Panel]) -> FoldResult:
     """Fit and forecast every instrument; one that fails is reported with the reason and leaves no forecast."""
-    if forecaster in POOLED:
-        return _run_pooled(lambda: POOLED[forecaster](**options), fold, panels)
+    pooled = pooled_maker_of(forecaster)
+    if pooled is not None:
+        return _run_pooled(lambda: pooled(**options), fold, panels)
     return _run_each(lambda: FORECASTERS[forecaster](**options), fold, panels)
 
 

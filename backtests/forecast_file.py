@@ -21,10 +21,10 @@ from backtests.forecast_rows import KEYS, ForecastFiles
 from features.errors import ForecastError, SchemaError, SettingError
 from features.files import written_whole
 from models.base import LEVELS, Forecast
+from models.excursions import EXCURSION_LEVELS, Excursions
 
 FloatArray = NDArray[np.float64]
 SHORTFALL_LEVELS = (0.01, 0.025, 0.975, 0.99)
-EXCURSION_LEVELS = (0.99, 0.995)
 EXCURSIONS = tuple(f"x{side}_{level:g}" for side in ("dn", "up") for level in EXCURSION_LEVELS)
 NS_PER_MS = 1_000_000
 
@@ -146,6 +146,16 @@ class ForecastWriter:
         ):
             found |= {f"{kind}_{level:g}": values[:, :, forecast.level_index(level)].ravel() for level in levels}
         return found | {name: np.asarray(values).ravel() for name, values in excursions.items()}
+
+
+def excursion_columns(excursions: Excursions) -> dict[str, FloatArray]:
+    """Excursions by column, arrays of shape (n, h), as :meth:`ForecastWriter.write` takes them."""
+    by_side = {"dn": excursions.down, "up": excursions.up}
+    return {
+        f"x{side}_{level:g}": values[:, :, k]
+        for side, values in by_side.items()
+        for k, level in enumerate(EXCURSION_LEVELS)
+    }
 
 
 def _named(kind: str, levels: Sequence[float]) -> list[str]:

@@ -8,7 +8,7 @@ from backtests.calibrated import Calibrated, Calibrating, calibrate_entry
 from backtests.config import BacktestConfig
 from backtests.fold_files import Outcome, read_outcomes
 from backtests.folds import Fold
-from backtests.forecast_file import ForecastWriter
+from backtests.forecast_file import ForecastWriter, excursion_columns
 from backtests.walkforward import Job, plan_jobs, run_jobs
 from backtests.workers import in_parallel
 from features.clock import NS_PER_S, format_utc, parse_utc
@@ -98,10 +98,10 @@ def _write(walked: Walk, path: Path, workers: int, progress: Progress) -> None:
     rows = {entry.name: entry for entry in config.models}
     folds = {name: tuple(job.folder for job in plan) for name, plan in walked.jobs.items()}
     tasks = [Calibrating(e, rows, folds, config.calibration, config.test_from_ns) for e in config.models]
-    with ForecastWriter(path) as writer:
+    with ForecastWriter(path, has_excursions=True) as writer:
         for done, row in enumerate(in_parallel(calibrate_entry, tasks, walked.panels, workers), 1):
             for symbol, forecast in row.forecasts.items():
-                writer.write(row.name, symbol, forecast)
+                writer.write(row.name, symbol, forecast, excursion_columns(row.excursions[symbol]))
             for symbol, reason in row.failures.items():
                 walked.missing.append(Missing(row.name, symbol, config.test_from, config.test_to, reason))
             walked.costs[row.name] = _cost(walked.jobs[row.name], row)

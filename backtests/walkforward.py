@@ -10,11 +10,11 @@ from backtests.config import BacktestConfig, ModelEntry
 from backtests.fold_files import is_finished, write_fold
 from backtests.fold_run import run_fold
 from backtests.folds import Fold, plan_folds
+from backtests.forecasters import contents_of, maker_of
 from backtests.workers import in_parallel
 from features.files import sha256_of
 from features.panel import Panel
 from features.pipeline import Progress, no_progress
-from models import FORECASTERS, POOLED
 
 ENGINE = ("backtests.fold_run", "backtests.fold_files", "backtests.folds")
 
@@ -42,10 +42,11 @@ def plan_jobs(entry: ModelEntry, config: BacktestConfig, purge_s: int, data: str
     """
     if entry.forecaster is None:
         return []
-    code = code_of({**FORECASTERS, **POOLED}[entry.forecaster], *ENGINE)
+    code = code_of(maker_of(entry.forecaster), *ENGINE)
+    contents = contents_of(entry.forecaster, entry.options)
     jobs = []
     for fold in plan_folds(config.lead_from_ns, config.test_to_ns, config.schedule_of(entry), purge_s):
-        key = sha256_of([entry.forecaster, entry.options, asdict(fold), data, code])
+        key = sha256_of([entry.forecaster, contents, asdict(fold), data, code])
         jobs.append(Job(entry.forecaster, entry.options, fold, out / entry.forecaster / f"{fold.name}-{key[:16]}"))
     return jobs
 

@@ -21,8 +21,9 @@ DataError
 Each message says what was wrong, where (file, row, timestamp) and what to do.
 """
 
-from collections.abc import Mapping
-from typing import TypeVar
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -114,3 +115,31 @@ def lookup(table: Mapping[str, T], name: str, kind: str) -> T:
     except KeyError:
         known = ", ".join(sorted(table)) or "none"
         raise SettingError(f"unknown {kind} {name!r}; known: {known}") from None
+
+
+def accepted(config: Callable[..., T], options: Mapping[str, Any], kind: str) -> T:
+    """Build a configuration from named options; lists become tuples.
+
+    Raises
+    ------
+    SettingError
+        If an option is unknown or has the wrong type; the message says what the configuration takes.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Size:
+    ...     width: int = 3
+    >>> accepted(Size, {"height": 4}, "size")
+    Traceback (most recent call last):
+    features.errors.SettingError: size has no option 'height'; known: width
+    """
+    known = inspect.signature(config).parameters
+    for name in options:
+        if name not in known:
+            raise SettingError(f"{kind} has no option {name!r}; known: {', '.join(known) or 'none'}")
+    try:
+        return config(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
+    except TypeError as error:
+        raise SettingError(f"{kind} with {dict(options)}: {error}; correct the option") from error

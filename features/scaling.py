@@ -66,12 +66,3 @@ class Scaling:
         known = np.isfinite(values)
         scaled = np.clip((values - self.centre) / self.spread, -CLIP, CLIP)
         return np.where(known, scaled, 0.0).astype(np.float32), known
-
-    def to_json(self) -> dict[str, list[float]]:
-        """Plain numbers for an artefact."""
-        return {"centre": self.centre.tolist(), "spread": self.spread.tolist()}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Scaling":
-        """Read back :meth:`to_json`."""
-        return cls(np.array(value["centre"], dtype=np.float64), np.array(value["spread"], dtype=np.float64))

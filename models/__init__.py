@@ -27,6 +27,7 @@ from models.classical.log_har import LogHar
 from models.classical.log_har_daily import LogHarDaily
 from models.classical.realised_garch import RealisedGarch
 from models.classical.ridge import LogRidge
+from models.foundation import Foundation
 
 FORECASTERS: dict[str, Callable[..., Forecaster]] = {
     "caviar_as": caviar_asymmetric,
@@ -34,6 +35,7 @@ FORECASTERS: dict[str, Callable[..., Forecaster]] = {
     "ewma": Ewma,
     "ewma_r2": EwmaR2,
     "egarch_t": EgarchT,
+    "foundation": Foundation,
     "garch_t": GarchT,
     "gas_fz": GasFz,
     "gjr_t": GjrT,

@@ -1,52 +1,85 @@
-"""A trained network as two files, weights and JSON; never a pickled class.
+"""A trained forecaster as a folder of files whose hashes are told; never a pickled class.
 
-``weights.safetensors`` holds the state, ``model.json`` everything else: the
-registered name, configuration, feature spec with its hash, anchor, training
-window, code version and the SHA-256 of the weights.
+``weights-0.safetensors`` and so on hold each network's state, ``network-0.onnx`` and so on, where they were asked for,
+its exported form, ``model.json`` everything else: configurations, what the networks read with its fitted classical
+models (:mod:`models.state`), feature spec with its hash, provenance, and the SHA-256 of every other file.
 """
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors.torch
 from safetensors import SafetensorError
 
-from features.errors import FormatError, MissingFileError
+from features.errors import DataError, FormatError, MissingFileError, SettingError
 from features.files import sha256_of, sha256_of_file, write_json, written_whole
 from features.spec import FeatureSpec
-from models.classical.log_har import LogHar
-from models.neural import NETWORKS
 from models.neural.forecaster import NeuralForecaster
+from models.neural.inputs import Reader
+from models.neural.network import Network, NetworkConfig
+from models.onnx import OnnxForecaster
+from models.state import from_state, to_state
 
-WEIGHTS, CARD = "weights.safetensors", "model.json"
+FORMAT, CARD = 2, "model.json"
+KEYS = {"format", "networks", "reader", "spec", "spec_sha256", "files", "provenance", "model_id"}
+RESTORE = "restore the artefact or train again"
 
 
-def save(forecaster: NeuralForecaster, folder: Path, provenance: dict[str, Any]) -> str:
+def weights_name(number: int) -> str:
+    """File of a network's weights."""
+    return f"weights-{number}.safetensors"
+
+
+def onnx_name(number: int) -> str:
+    """File of a network's exported form."""
+    return f"network-{number}.onnx"
+
+
+def save(forecaster: NeuralForecaster, folder: Path, provenance: Mapping[str, Any], *, with_onnx: bool = False) -> str:
     """Write an artefact folder whole; answers the model's id.
 
     Parameters
     ----------
-    forecaster : trained network with its anchor.
+    forecaster : trained networks with what they read.
     folder : must not exist yet.
-    provenance : JSON values to keep: training window, data hash, code version.
+    provenance : JSON values to keep: instruments, training window, data hash, code version.
+    with_onnx : also export the networks, some seconds for each configuration.
+
+    Raises
+    ------
+    FormatError
+        If onnxruntime's numbers are not torch's, or a fitted model cannot be kept as a state; nothing is written.
     """
     with written_whole(folder) as scratch:
         scratch.mkdir()
-        state = {name: value.contiguous() for name, value in forecaster.net.state_dict().items()}
-        safetensors.torch.save_file(state, scratch / WEIGHTS)
+        for number, net in enumerate(forecaster.nets):
+            state = {name: value.contiguous().cpu() for name, value in net.state_dict().items()}
+            safetensors.torch.save_file(state, scratch / weights_name(number))
+        if with_onnx:
+            _export(forecaster, scratch)
         card = {
-            "network": "residual",
-            "config": asdict(forecaster.net.config),
+            "format": FORMAT,
+            "networks": [to_state(net.config) for net in forecaster.nets],
+            "reader": to_state(forecaster.reader),
             "spec": asdict(forecaster.spec),
             "spec_sha256": forecaster.spec.hash,
-            "anchor": forecaster.anchor.to_json(),
-            "weights_sha256": sha256_of_file(scratch / WEIGHTS),
-            "provenance": provenance,
+            "files": {path.name: sha256_of_file(path) for path in sorted(scratch.iterdir())},
+            "provenance": dict(provenance),
         }
-        write_json(scratch / CARD, card | {"model_id": sha256_of(card)})
-    return sha256_of(card)
+        model_id = sha256_of(card)
+        write_json(scratch / CARD, card | {"model_id": model_id})
+    return model_id
+
+
+def _export(forecaster: NeuralForecaster, folder: Path) -> None:
+    from models.onnx_export import exported  # noqa: PLC0415 - serving does without the exporter and what it loads
+
+    for number, content in enumerate(exported(forecaster.nets)):
+        (folder / onnx_name(number)).write_bytes(content)
 
 
 def read_card(folder: Path) -> dict[str, Any]:
@@ -55,42 +88,82 @@ def read_card(folder: Path) -> dict[str, Any]:
     Raises
     ------
     MissingFileError, FormatError
-        If it is not there, is no JSON, or was changed after it was written.
+        If it is not there, is no JSON, is of another format, or was changed after it was written.
     """
     path = folder / CARD
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file; run `margincast demo` to train a model, or name its folder")
     try:
-        card: dict[str, Any] = json.loads(path.read_text())
+        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         stated = card.pop("model_id")
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise FormatError(f"{path}: not a model card ({error!r}); restore the artefact or train again") from error
+        found = card.get("format")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise FormatError(f"{path}: not a model card ({error!r}); {RESTORE}") from error
+    if found != FORMAT:
+        raise FormatError(f"{path}: is of format {found!r}, this code reads format {FORMAT}; train again")
     if sha256_of(card) != stated:
-        raise FormatError(f"{path}: was changed after training (hash differs); restore the artefact or train again")
+        raise FormatError(f"{path}: was changed after training (hash differs); {RESTORE}")
+    if set(card) | {"model_id"} != KEYS:
+        raise FormatError(f"{path}: has the keys {', '.join(sorted(card))}; train again")
     return card | {"model_id": stated}
 
 
-def load(folder: Path) -> NeuralForecaster:
+def load(folder: Path, runtime: Literal["torch", "onnx"] = "torch") -> NeuralForecaster:
     """Read an artefact back, checked against its hashes.
+
+    Parameters
+    ----------
+    runtime : what evaluates the networks; ``onnx`` needs an artefact that was saved with it.
 
     Raises
     ------
     MissingFileError, FormatError
         If a file is missing, damaged, or not what ``model.json`` says.
+    SettingError
+        If the artefact holds no exported networks, or there is no such runtime.
     """
     card = read_card(folder)
-    weights = folder / WEIGHTS
-    if not weights.is_file():
-        raise MissingFileError(f"{weights}: no such file; restore the artefact or train again")
-    if sha256_of_file(weights) != card["weights_sha256"]:
-        raise FormatError(f"{weights}: not the weights that {CARD} names (hash differs); restore the artefact")
-    config_type, net_type = NETWORKS[card["network"]]
-    net = net_type(config_type(**card["config"]))
-    try:
-        net.load_state_dict(safetensors.torch.load_file(weights))
-    except (SafetensorError, RuntimeError) as error:
-        raise FormatError(f"{weights}: does not fit the network ({error}); train again") from error
+    contents = _contents(folder, card["files"])
     spec = FeatureSpec.from_json(card["spec"])
     if spec.hash != card["spec_sha256"]:
         raise FormatError(f"{folder / CARD}: its feature spec does not have the hash that it names; train again")
-    return NeuralForecaster(net.eval(), LogHar.from_json(card["anchor"]), spec)
+    reader = from_state(card["reader"])
+    if not isinstance(reader, Reader):
+        raise FormatError(f"{folder / CARD}: its reader is a {type(reader).__name__}; train again")
+    nets = tuple(_network(folder, number, kept, contents) for number, kept in enumerate(card["networks"]))
+    forecaster = NeuralForecaster(nets, reader, spec)
+    if runtime == "torch":
+        return forecaster
+    if runtime != "onnx":
+        raise SettingError(f"unknown runtime {runtime!r}; known: onnx, torch")
+    if onnx_name(0) not in contents:
+        raise SettingError(f"{folder}: holds no exported networks; serve it with torch, or save it with ONNX")
+    return OnnxForecaster.of(forecaster, [contents[onnx_name(number)] for number in range(len(nets))])
+
+
+def _contents(folder: Path, files: Mapping[str, str]) -> dict[str, bytes]:
+    """Bytes of every file, each what ``model.json`` names; what is hashed is what is read."""
+    there = {path.name for path in folder.iterdir()} - {CARD}
+    if missing := sorted(name for name in files if name not in there or not (folder / name).is_file()):
+        raise MissingFileError(f"{folder / missing[0]}: no such file; {RESTORE}")
+    if extra := sorted(there - set(files)):
+        raise FormatError(f"{folder / extra[0]}: is not a file that {CARD} names; remove it, or {RESTORE}")
+    contents = {name: (folder / name).read_bytes() for name in files}
+    for name, content in contents.items():
+        if hashlib.sha256(content).hexdigest() != files[name]:
+            raise FormatError(f"{folder / name}: not the file that {CARD} names (hash differs); {RESTORE}")
+    return contents
+
+
+def _network(folder: Path, number: int, kept: object, contents: Mapping[str, bytes]) -> Network:
+    """One network with its weights, ready to forecast."""
+    name = weights_name(number)
+    try:
+        config = from_state(kept)
+        if not isinstance(config, NetworkConfig):
+            raise FormatError(f"its configuration is a {type(config).__name__}")
+        net = Network(config)
+        net.load_state_dict(safetensors.torch.load(contents[name]))
+    except (DataError, SafetensorError, RuntimeError, KeyError) as error:
+        raise FormatError(f"{folder / name}: does not fit the network ({error}); train again") from error
+    return net.eval()

@@ -1,7 +1,7 @@
 """One forecast from several: a weighted mean of log variances and of shapes, its weights learned as outcomes come."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -22,17 +22,22 @@ class Weighing:
     """How weights are learned.
 
     ``memory_days``: of ended windows. ``shrinkage``: windows that do not overlap that "all models are equal" is worth;
-    0 believes the past alone. ``least_windows``: fewer known ones leave the weights equal.
+    0 believes the past alone. ``least_windows``: fewer known ones leave the weights equal. ``sane_factor``: a variance
+    further than this from the median of all models counts as this far: one that has gone mad cannot take the
+    combination with it.
     """
 
     memory_days: int = 365
     shrinkage: float = 50.0
     least_windows: int = 24 * 30
+    sane_factor: float = 4.0
 
     def __post_init__(self) -> None:
         """Refuse settings under which nothing is learned."""
-        if self.memory_days < 1 or self.shrinkage < 0 or self.least_windows < 1:
-            raise SettingError(f"{self}: choose memory_days and least_windows of 1 at least, shrinkage not below 0")
+        if self.memory_days < 1 or self.shrinkage < 0 or self.least_windows < 1 or not self.sane_factor > 1:
+            raise SettingError(
+                f"{self}: choose memory_days and least_windows of 1 at least, shrinkage from 0, sane_factor above 1"
+            )
 
 
 def best_weights(log_variances: FloatArray, realised: FloatArray, shrinkage: float) -> FloatArray:
@@ -203,12 +208,42 @@ def combine_forecasts(
         raise ShortHistoryError(f"{panel.instrument}: the forecasts to combine have no origin in common")
     if not np.isin(common, panel.origin_ns).all():
         raise ForecastError(f"{panel.instrument}: forecasts to combine are from origins that the panel does not have")
-    aligned = [_at(f, np.searchsorted(f.origin_ns, common)) for f in forecasts]
+    aligned = sane([_at(f, np.searchsorted(f.origin_ns, common)) for f in forecasts], settings.sane_factor)
     rows = np.searchsorted(panel.origin_ns, common)
     columns = [panel.horizon_index(horizon_s) for horizon_s in aligned[0].horizons_s]
     realised = panel.targets.realised_variance[rows][:, columns]
     variances = np.stack([f.variance for f in aligned])
     return combine_laws(aligned, weights_at(variances, realised, common, aligned[0].horizons_s, settings))
+
+
+def sane(forecasts: Sequence[Forecast], factor: float) -> list[Forecast]:
+    r"""Forecasts of the same origins, each variance no further than a factor from the median of all.
+
+    .. math:: f'_k = \min(\max(f_k, m / c), \, c \, m), \qquad m = \exp \, \mathrm{median}_k \ln f_k
+
+    Quantiles and shortfalls keep their shape. The combination, a geometric mean, is then within the factor c of the
+    median, whatever one model says; two models have their geometric mean for a median.
+
+    References
+    ----------
+    Swanson & White (1995), "A model-selection approach to assessing the information in the term structure using linear
+    models and artificial neural networks", J. Business & Economic Statistics 13(3), for the insanity filter.
+    """
+    log_variance = np.log(np.stack([forecast.variance for forecast in forecasts]))
+    middle, reach = np.median(log_variance, axis=0), np.log(factor)
+    moves = np.exp(np.clip(log_variance, middle - reach, middle + reach) - log_variance)
+    return [_scaled(forecast, move) for forecast, move in zip(forecasts, moves, strict=True)]
+
+
+def _scaled(forecast: Forecast, factor: FloatArray) -> Forecast:
+    """The same shape at another variance, factors of shape (n, h)."""
+    deviation = np.sqrt(factor)[..., None]
+    return replace(
+        forecast,
+        variance=forecast.variance * factor,
+        quantiles=forecast.quantiles * deviation,
+        shortfall=forecast.shortfall * deviation,
+    )
 
 
 def _mean_in_logs(variances: FloatArray, weight: FloatArray) -> FloatArray:

@@ -1,7 +1,6 @@
 """The market's clock: variance by hour of day and day of week, shared by all models."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,15 +83,6 @@ class Diurnal:
         part = sums[start + hours % WEEK_HOURS] - sums[start]
         whole: FloatArray = (part + hours // WEEK_HOURS * self.weight.sum()) / hours
         return whole
-
-    def to_json(self) -> list[float]:
-        """Plain numbers for an artefact."""
-        return [float(w) for w in self.weight]
-
-    @classmethod
-    def from_json(cls, value: Any) -> "Diurnal":  # noqa: ANN401 - any JSON value
-        """Read back :meth:`to_json`."""
-        return cls(np.array(value, dtype=np.float64))
 
 
 def _means(group: NDArray[np.int64], value: FloatArray, n_groups: int) -> FloatArray:

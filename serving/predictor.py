@@ -4,15 +4,19 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from threading import Lock
+from typing import Literal
 
 import numpy as np
+import pandas as pd
+import polars as pl
 
 from features.clock import NS_PER_S, floor_to, format_utc, parse_utc
 from features.errors import DataError, ForecastError, SettingError, StaleDataError, UnknownInstrumentError
 from features.files import code_hash
 from features.grid import traded
 from features.panel import Panel
-from features.pipeline import FEATURE_CODE, compute_panel
+from features.pipeline import FEATURE_CODE, Frames, compute_panels
+from features.plan import Plan
 from features.store import Series, Store
 from models import artefact
 from models.base import LEVELS, Forecast
@@ -42,7 +46,9 @@ class Published:
 
 
 class Predictor:
-    """The champion with its store; answers are computed once per bar and kept.
+    """The champion with its store; answers are computed once per bar and instrument, and kept.
+
+    ``instruments`` are those that it was trained on; others are refused. ``runtime`` evaluates the networks.
 
     Raises
     ------
@@ -60,6 +66,7 @@ class Predictor:
         policy: MarginPolicy | None = None,
         calibration: Calibration | None = None,
         max_age_s: int = MAX_AGE_S,
+        runtime: Literal["torch", "onnx"] = "torch",
     ) -> None:
         self.store = store
         self.policy = policy or MarginPolicy()
@@ -67,12 +74,18 @@ class Predictor:
         self.max_age_s = max_age_s
         card = artefact.read_card(model_folder)
         self.model_id: str = card["model_id"]
-        self.instrument: str = card["provenance"]["instrument"]
-        self.forecaster: NeuralForecaster = artefact.load(model_folder)
+        self.instruments: tuple[str, ...] = tuple(card["provenance"]["instruments"])
+        self.forecaster: NeuralForecaster = artefact.load(model_folder, runtime)
         self.trained_until_ns = parse_utc(card["provenance"]["trained_until"])
         self._check(card["provenance"]["feature_code_sha256"])
-        self._kept: tuple[tuple[str, int], Published | DataError] | None = None
-        self._lock = Lock()
+        self._leaders = Plan(self.forecaster.spec).leaders
+        self._kept: dict[str, tuple[tuple[object, ...], Published | DataError]] = {}
+        self._locks = {instrument: Lock() for instrument in self.instruments}
+
+    @property
+    def instrument(self) -> str:
+        """The first instrument, whose freshness stands for the model's."""
+        return self.instruments[0]
 
     def at(self, instrument: str, now_ns: int) -> Published:
         """Forecast and rates from the newest full hour at ``now_ns``.
@@ -88,26 +101,28 @@ class Predictor:
         ShortHistoryError
             If the history is too short for the features or the policy.
         """
-        if instrument != self.instrument:
-            raise UnknownInstrumentError(f"unknown instrument {instrument!r}; known: {self.instrument}")
-        series = self._series()
+        if instrument not in self.instruments:
+            raise UnknownInstrumentError(f"unknown instrument {instrument!r}; known: {', '.join(self.instruments)}")
+        series = self._series(instrument)
         # What is known changes when a bar closes or the store does; in between the answer is kept.
-        key = self.store.fingerprint(series), floor_to(now_ns, series.bar_s * NS_PER_S)
-        with self._lock:
-            if self._kept is None or self._kept[0] != key:
-                self._kept = key, self._computed(series, now_ns)
-            published = self._kept[1]
+        stores = [self.store.fingerprint(s) for s in (series, *map(self._series, self._leaders))]
+        key = *stores, floor_to(now_ns, series.bar_s * NS_PER_S)
+        with self._locks[instrument]:
+            kept = self._kept.get(instrument)
+            if kept is None or kept[0] != key:
+                kept = self._kept[instrument] = key, self._computed(series, now_ns)
+            published = kept[1]
         if isinstance(published, DataError):  # a new one: raising the kept one would grow its traceback
             raise type(published)(str(published))
         self._refuse_stale(instrument, published.origin_ns, now_ns)
         return published
 
-    def _series(self) -> Series:
-        """The model's series; that the store has lost it is no fault of the request."""
+    def _series(self, instrument: str) -> Series:
+        """A series that the model needs; that the store has lost it is no fault of the request."""
         try:
-            return self.store.find(self.instrument)
+            return self.store.find(instrument)
         except UnknownInstrumentError as error:
-            lost = f"{self.store.root} has lost the bars (or the manifest) of {self.instrument}; import them again"
+            lost = f"{self.store.root} has lost the bars (or the manifest) of {instrument}; import them again"
             raise StaleDataError(lost) from error
 
     def _check(self, feature_code_sha256: str) -> None:
@@ -138,17 +153,14 @@ class Predictor:
             )
 
     def _compute(self, series: Series, now_ns: int) -> Published:
-        spec, instrument = self.forecaster.spec, series.symbol
-        if series.bar_s != spec.bar_s:
-            raise SettingError(
-                f"{instrument}: the store has {series.bar_s} s bars, the model needs {spec.bar_s} s bars"
-            )
-        bars = self.store.scan(series, until_ns=now_ns)
-        shown = traded(bars)
-        if shown.empty:
-            raise StaleDataError(f"{instrument}: no bar had closed by {format_utc(now_ns)}; import data of that time")
-        self._refuse_stale(instrument, int(shown["ts_ns"].iloc[-1]) + spec.bar_s * NS_PER_S, now_ns)
-        panel = compute_panel(bars, instrument, spec).until(now_ns)
+        instrument = series.symbol
+        bars = {instrument: self._bars(series, now_ns)}  # a leader that is dead would look calm: each must be fresh
+        bars |= {leader: self._bars(self._series(leader), now_ns) for leader in self._leaders if leader != instrument}
+        frames: dict[str, Frames] = {
+            s: {f"bars_{series.bar_s}s": [pl.from_pandas(b, nan_to_null=False)]} for s, b in bars.items()
+        }
+        panel = compute_panels(frames, (instrument,), self.forecaster.spec)[instrument].until(now_ns)
+        shown = traded(bars[instrument])
         self._refuse_trained_on(panel)
         forecast = self._forecast(panel)
         schedule = publish(forecast, panel, self.policy, len(forecast.origin_ns) - 1)
@@ -162,6 +174,20 @@ class Predictor:
             rates={side: schedule.sides[side].rates(-1) for side in SIDES},
             history_days=int(np.isfinite(panel.targets.log_return[:, 0]).sum() // 24),
         )
+
+    def _bars(self, series: Series, now_ns: int) -> pd.DataFrame:
+        """Bars of the model's length that had closed, the last traded one not too old."""
+        spec, instrument = self.forecaster.spec, series.symbol
+        if series.bar_s != spec.bar_s:
+            raise SettingError(
+                f"{instrument}: the store has {series.bar_s} s bars, the model needs {spec.bar_s} s bars"
+            )
+        bars = self.store.scan(series, until_ns=now_ns)
+        shown = traded(bars)
+        if shown.empty:
+            raise StaleDataError(f"{instrument}: no bar had closed by {format_utc(now_ns)}; import data of that time")
+        self._refuse_stale(instrument, int(shown["ts_ns"].iloc[-1]) + spec.bar_s * NS_PER_S, now_ns)
+        return bars
 
     def _refuse_trained_on(self, panel: Panel) -> None:
         """A forecast of what the model was trained on is no forecast."""

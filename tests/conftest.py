@@ -1,5 +1,7 @@
 """Shared fixtures: a slice of the packaged real sample, its panel, and a briefly trained network."""
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -12,17 +14,29 @@ from features.pipeline import compute_panel
 from features.sources import sample
 from features.spec import FeatureSpec
 from features.store import Store
-from models import artefact
+from models import FORECASTERS, artefact
 from models.calibration import Calibration
 from models.neural.forecaster import NeuralForecaster
+from tests import tiny_foundation
 from training.config import DEMO, TrainingConfig, load_config
 from training.fit import train
+from training.provenance import provenance
 
 settings.register_profile("unhurried", deadline=None)  # the first example may compile a loop
 settings.load_profile("unhurried")
 
 SLICE_END = "2020-08-20"
 TRAINED_UNTIL = "2020-06-30T23:00"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def foundation_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The one entry that cannot be made without an option is given it."""
+    path = tiny_foundation.write(tmp_path_factory.mktemp("foundation") / "tiny.onnx")
+    ready = partial(FORECASTERS["foundation"], path=str(path), context=tiny_foundation.CONTEXT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(FORECASTERS, "foundation", ready)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +54,8 @@ def panel(bars: pd.DataFrame) -> Panel:
 @pytest.fixture(scope="session")
 def brief_config() -> TrainingConfig:
     config = load_config(DEMO)
-    network = config.network.model_copy(update={"window": 8, "channels": 4, "hidden": 8})
-    return config.model_copy(update={"epochs": 1, "validation_days": 10, "network": network})
+    brief = {"network.encoder_options": {"fast": 8, "channels": 4}, "network.hidden": 8}
+    return config.changed({"epochs": 1, "validation_days": 10, **brief})
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +66,9 @@ def brief_calibration() -> Calibration:
 @pytest.fixture(scope="session")
 def model_folder(panel: Panel, brief_config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "brief"
-    train(panel.until(parse_utc(TRAINED_UNTIL)), brief_config, folder, data_sha256="slice")
+    past = [panel.until(parse_utc(TRAINED_UNTIL))]
+    trained = train(past, brief_config)
+    artefact.save(trained.forecaster, folder, provenance(past, brief_config, trained, data_sha256="slice"))
     return folder
 
 

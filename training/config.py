@@ -1,48 +1,70 @@
 """What a training run does, read from TOML; an unknown key is an error."""
 
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from features.errors import MissingFileError, SettingError
+from training.settings import (
+    DataSettings,
+    InputSettings,
+    LossSettings,
+    MachineSettings,
+    NetworkSettings,
+    OptimiserSettings,
+    Settings,
+)
 
-DEMO = Path(__file__).parent / "configs" / "demo.toml"
-
-
-class NetworkSettings(BaseModel):
-    """Size and bounds of the residual network; see :class:`models.neural.residual.ResidualConfig`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    window: int = Field(ge=2)
-    channels: int = Field(gt=0)
-    hidden: int = Field(gt=0)
-    dropout: float = Field(ge=0, lt=1)
-    variance_bound: float = Field(gt=0)
-    shape_bound: float = Field(gt=0)
-    index_bound: float = Field(ge=0, lt=0.5)
+FOLDER = Path(__file__).parent / "configs"
+DEMO = FOLDER / "demo.toml"
 
 
-class TrainingConfig(BaseModel):
-    """One run. ``tail_weight`` weighs pinball and FZ0 against QLIKE; ``validation_days`` are the window's last."""
+class TrainingConfig(Settings):
+    """One run: a network for each of ``seeds``, each trained ``epochs`` long on all but the last ``validation_days``.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    With ``validation_days`` the weights of the best epoch are kept, and a network that has not become better for
+    ``patience`` epochs (0: never) is trained no further; without them the last epoch's weights are.
+    """
 
-    seed: int = Field(ge=0)
     epochs: int = Field(gt=0)
     batch_size: int = Field(gt=0)
-    learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    gradient_clip: float = Field(gt=0)
-    ema_decay: float = Field(ge=0, lt=1)
-    tail_weight: float = Field(ge=0)
-    validation_days: int = Field(ge=0)
-    network: NetworkSettings
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    validation_days: int = Field(default=0, ge=0)
+    patience: int = Field(default=0, ge=0)
+    data: DataSettings | None = None
+    inputs: InputSettings = InputSettings()
+    network: NetworkSettings = Field(default_factory=NetworkSettings)
+    loss: LossSettings = LossSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    machine: MachineSettings = MachineSettings()
+
+    @model_validator(mode="after")
+    def _whole(self) -> "TrainingConfig":
+        if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError(f"seeds {self.seeds}: name each once, from 0 on")
+        return self
+
+    def changed(self, changes: Mapping[str, Any]) -> "TrainingConfig":
+        """The same run with other values, named by dotted keys; checked as a file is.
+
+        Examples
+        --------
+        >>> TrainingConfig(epochs=3, batch_size=64).changed({"loss.ratio_cap": 8}).loss.ratio_cap
+        8.0
+        """
+        return _checked(_merged(self.model_dump(), changes), "changed configuration")
 
 
-def load_config(path: Path) -> TrainingConfig:
-    """Read a training configuration.
+def load_config(name: str | Path, overrides: Sequence[str] = ()) -> TrainingConfig:
+    """Read a packaged configuration by its name, or any other by the path of its TOML file.
+
+    Parameters
+    ----------
+    name : ``demo``, or a path.
+    overrides : ``table.key=value`` each; the value as TOML has it, a string with or without quotes.
 
     Raises
     ------
@@ -53,15 +75,55 @@ def load_config(path: Path) -> TrainingConfig:
 
     Examples
     --------
-    >>> load_config(DEMO).network.dropout
-    0.3
+    >>> load_config("demo", ["optimiser.learning_rate=5e-3", "network.head=pareto"]).optimiser.learning_rate
+    0.005
     """
+    packaged = sorted(path.stem for path in FOLDER.glob("*.toml") if not path.stem.startswith("tune_"))
+    path = FOLDER / f"{name}.toml" if name in packaged else Path(name)
     if not path.is_file():
-        raise MissingFileError(f"{path}: no such file; give a training configuration in TOML")
+        raise MissingFileError(f"{name}: no such file; give a training configuration in TOML, or {', '.join(packaged)}")
     try:
-        return TrainingConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingError(f"{path}: not TOML ({error}); correct the line") from error
+    return _checked(_merged(table, dict(map(_override, overrides))), str(path))
+
+
+def _override(text: str) -> tuple[str, Any]:
+    """A dotted key and its value.
+
+    Examples
+    --------
+    >>> _override("seeds=[1, 2]"), _override("data.symbols=['A']"), _override("network.head=pareto")
+    (('seeds', [1, 2]), ('data.symbols', ['A']), ('network.head', 'pareto'))
+    """
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not key or not equals or not value:
+        raise SettingError(f"{text!r} is no override; write table.key=value, as in optimiser.learning_rate=1e-3")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value  # a word without quotes
+
+
+def _merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of nested tables with some values in place of their own."""
+    merged = dict(table)
+    for key, value in changes.items():
+        first, _, rest = key.partition(".")
+        inner = merged.get(first)
+        if rest and not isinstance(inner, Mapping | None):
+            raise SettingError(f"{key}: {first} is a value, no table; name a key of a table")
+        merged[first] = _merged(inner or {}, {rest: value}) if rest else value
+    return merged
+
+
+def _checked(table: Mapping[str, Any], where: str) -> TrainingConfig:
+    try:
+        return TrainingConfig.model_validate(table)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise SettingError(f"{path}: {faults}; correct these keys") from error
+        faults = "; ".join(
+            f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+            for e in error.errors()
+        )
+        raise SettingError(f"{where}: {faults}; correct these keys") from error

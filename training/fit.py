@@ -1,162 +1,152 @@
 """One training run, read top to bottom."""
 
-import logging
-import signal
-import threading
-import warnings
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
-from numpy.typing import NDArray
-from scipy.stats import genpareto
+from lightning.pytorch.callbacks import Callback
 
-from features.clock import format_utc
-from features.errors import SettingError
-from features.files import code_hash
+from features.errors import SettingError, ShortHistoryError
 from features.panel import Panel
-from features.pipeline import FEATURE_CODE, Progress, no_progress
-from features.scaling import Scaling
-from models import artefact
-from models.classical.log_har import LogHar
+from features.pipeline import Progress, no_progress
 from models.neural.forecaster import NeuralForecaster
-from models.neural.residual import INNER, ResidualConfig, ResidualNet
+from models.neural.inputs import Reader
+from models.neural.network import Network
+from models.scores import qlike_floor
+from training.checkpoints import CODE, Checkpoints, Done, EveryEpoch
 from training.config import TrainingConfig
-from training.data import WindowData
-from training.module import ResidualModule
+from training.data import Table, WindowData, split
+from training.faults import NotFiniteError, kept
+from training.machine import interruptible, is_helper, leave_if_helper, settled, trainer_of
+from training.module import NetworkModule
 
-CODE = ("features", "models", "training")
-HARMLESS = (
-    r".*does not have many workers.*",  # windows are gathered in memory: workers would only copy them
-    r".*isinstance\(treespec, LeafSpec\).*",  # Lightning's own use of torch
-)
+__all__ = ["CODE", "Trained", "train"]
+
+History = list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A forecaster, and the figures of each epoch for each of its networks.
+
+    ``train_loss``: mean over the epoch's batches; ``validation_qlike_net``: where there is validation, QLIKE of the
+    mean weights less its floor, mean over the horizons.
+    """
+
+    forecaster: NeuralForecaster
+    histories: tuple[History, ...]
 
 
 def train(
-    panel: Panel,
-    config: TrainingConfig,
-    folder: Path,
-    data_sha256: str,
-    progress: Progress = no_progress,
-) -> NeuralForecaster:
-    """Fit log-HAR, measure scales and base shape, train the network, save the artefact.
+    panels: Sequence[Panel], config: TrainingConfig, progress: Progress = no_progress, checkpoints: Path | None = None
+) -> Trained:
+    """Fit the classical models, measure scales and base law, train a network for each seed.
 
-    The figures of each epoch are kept in the artefact's provenance.
+    With ``strategy = "ddp"`` the program is started anew for each further device; in those, this never returns.
 
     Parameters
     ----------
-    panel : the past, cut with :meth:`features.pipeline.Panel.until` at the end of training.
-        Scales, base shape and log-HAR see all of it, validation days included.
+    panels : the past of each instrument, cut with :meth:`features.panel.Panel.until` at the end of training. Classical
+        models, scales and base law see all of it, validation days included.
     config : the run.
-    folder : new folder for the artefact.
-    data_sha256 : fingerprint of the data, kept in the artefact.
-    progress : called with (steps done, steps in all).
+    progress : called with (steps done, steps in all), over all seeds.
+    checkpoints : a folder where an ended run of the same configuration, data and code goes on; none: nothing is kept.
+
+    Raises
+    ------
+    SettingError, ShortHistoryError
+        If the configuration does not fit the machine or the panels.
+    ConvergenceError
+        If a loss is not finite; the batch is saved, in ``checkpoints`` or a new folder, and the message names it.
     """
-    lightning.seed_everything(config.seed, workers=True, verbose=False)
-    anchor = LogHar().fit(panel)
-    log_variance = anchor.log_variance(panel)
-
-    refuse_unknown(panel)
-    network = config.network.model_dump()
-    net = ResidualNet(ResidualConfig(len(panel.spec.features), len(panel.spec.horizons_s), **network))
-    measure_features(net, panel.values)
-    measure_shape(net, panel.targets.log_return * np.exp(-log_variance / 2))
-
-    rows = 24 * config.validation_days
-    data = WindowData(panel, log_variance, config.network.window, config.batch_size, rows, config.seed)
-    module = ResidualModule(net, config)
-    with warnings.catch_warnings():
-        for message in HARMLESS:
-            warnings.filterwarnings("ignore", message=message)
-        _run(_trainer(config, progress), module, data)
-
-    forecaster = NeuralForecaster(net.eval(), anchor, panel.spec)
-    artefact.save(forecaster, folder, _provenance(panel, config, data_sha256) | {"history": module.history})
-    return forecaster
+    _check(panels)
+    with settled(config.machine):
+        reader = Reader.fit(config.inputs.plain(), panels)
+        table = Table.of(reader, panels, config.loss)
+        run = _Run(config, reader, table, panels[0], progress)
+        store = Checkpoints.of(checkpoints, config, panels) if checkpoints else None
+        done = [run.seed(i, seed, store) for i, seed in enumerate(config.seeds)]
+        nets = tuple(run.network(weights) for weights, _ in done)
+    leave_if_helper()
+    return Trained(NeuralForecaster(nets, reader, panels[0].spec), tuple(history for _, history in done))
 
 
-def refuse_unknown(panel: Panel) -> None:
-    """Refuse features that are not known everywhere, and rows with holes between them: the network has no mask."""
-    if not panel.known.all():
-        name = panel.spec.features[int(np.argmin(panel.known.all(axis=0)))]
-        raise SettingError(f"{panel.instrument}: feature {name} is not known at every origin; leave it out of the spec")
-    if not panel.unbroken(2)[1:].all():
-        raise SettingError(f"{panel.instrument}: there are holes between the origins; train on one session")
+def _check(panels: Sequence[Panel]) -> None:
+    """Refuse panels that are not of one spec, each of its own instrument."""
+    if not panels or not all(map(len, panels)):
+        raise ShortHistoryError("training needs panels with origins; give a longer history")
+    if len({panel.spec.hash for panel in panels}) > 1:
+        raise SettingError("the panels are of several feature specs; compute all of them with one")
+    names = [panel.instrument for panel in panels]
+    if len(set(names)) < len(names):
+        raise SettingError(f"two panels of one instrument among {', '.join(names)}; give each once")
 
 
-def measure_features(net: ResidualNet, values: NDArray[np.float32]) -> None:
-    """Set the network's centre and scale of each feature: train-only."""
-    scaling = Scaling.fit(values)
-    net.centre.copy_(torch.from_numpy(scaling.centre.astype(np.float32)))
-    net.scale.copy_(torch.from_numpy(scaling.spread.astype(np.float32)))
+class _Run:
+    """What all seeds share."""
 
+    def __init__(self, config: TrainingConfig, reader: Reader, table: Table, panel: Panel, progress: Progress) -> None:
+        self.config, self.table, self.progress = config, table, progress
+        self.rows = split(table, max(panel.spec.horizons_s), config.validation_days)
+        self.sizes = len(reader.names), reader.n_sequence, len(panel.spec.horizons_s), len(reader.instruments)
+        self.floors = torch.tensor([qlike_floor(s // panel.spec.bar_s) for s in panel.spec.horizons_s])
+        self.measured = self.network()
+        self.measured.law.measure(table.residuals())
 
-def measure_shape(net: ResidualNet, z: NDArray[np.float64]) -> None:
-    """Set the network's base shape to that of the anchor's residuals, shape (n, h), train-only."""
-    for h in range(z.shape[1]):
-        known = z[np.isfinite(z[:, h]), h]
-        inner = np.quantile(known, INNER)
-        net.base_median[h] = float(inner[len(INNER) // 2])
-        net.base_steps[h] = torch.from_numpy(np.diff(inner).astype(np.float32))
-        for side, losses in enumerate((-known, known)):
-            threshold = -inner[0] if side == 0 else inner[-1]
-            index, _, scale = genpareto.fit(losses[losses > threshold] - threshold, floc=0)
-            net.base_tails[h, side] = torch.tensor([scale, np.clip(index, 0.02, 0.4)])
+    def network(self, weights: dict[str, torch.Tensor] | None = None) -> Network:
+        """A network as it begins, or with these weights, ready to forecast."""
+        net = Network(self.config.network.sized(*self.sizes))
+        if weights is None:
+            return net
+        net.load_state_dict(weights)
+        return net.eval()
+
+    def seed(self, number: int, seed: int, store: Checkpoints | None) -> Done:
+        """Train one network, go on with it, or find it."""
+        done = store.finished(seed) if store else None
+        if done is None:
+            done = self._trained(number, seed, store)
+            if store and not is_helper():
+                store.finish(seed, done)
+        return done
+
+    def _trained(self, number: int, seed: int, store: Checkpoints | None) -> Done:
+        torch.manual_seed(seed)
+        net = self.network()
+        for own, base in zip(net.law.buffers(), self.measured.law.buffers(), strict=True):
+            own.copy_(base)
+        data = WindowData(self.table, self.rows, net.encoder.clocks, self.config.batch_size, seed)
+        module = NetworkModule(net, self.config, seed, self.floors)
+        callbacks: list[Callback] = [_Report(self.progress, number, len(self.config.seeds))]
+        path = store.running(seed) if store else None
+        callbacks += [EveryEpoch(path)] if path else []
+        try:
+            with interruptible():
+                begun = path if path and path.exists() else None
+                trainer_of(self.config, callbacks).fit(module, datamodule=data, ckpt_path=begun, weights_only=True)
+        except NotFiniteError as fault:
+            folder = store.folder if store else Path(tempfile.mkdtemp(prefix="margincast-"))
+            raise kept(fault, self.table, seed, folder) from fault
+        return module.kept, module.history
 
 
 class _Report(Callback):
     """Tell a progress function how many steps are done."""
 
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
+    def __init__(self, progress: Progress, number: int, seeds: int) -> None:
+        self.progress, self.number, self.seeds = progress, number, seeds
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:  # noqa: ANN401 - Lightning's signature
-        self.progress(trainer.global_step, int(trainer.estimated_stepping_batches))
+        self._tell(trainer, trainer.global_step)
 
+    def on_train_end(self, trainer: lightning.Trainer, *_: Any) -> None:  # noqa: ANN401 - Lightning's signature
+        self._tell(trainer, int(trainer.estimated_stepping_batches))
 
-def _trainer(config: TrainingConfig, progress: Progress) -> lightning.Trainer:
-    """Single process, deterministic, silent: progress and history are ours."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    return lightning.Trainer(
-        accelerator="cpu",  # the network is small: a transfer would cost more than it saves
-        devices=1,
-        max_epochs=config.epochs,
-        gradient_clip_val=config.gradient_clip,
-        deterministic=True,
-        callbacks=[EMAWeightAveraging(decay=config.ema_decay), _Report(progress)],
-        limit_val_batches=1.0 if config.validation_days else 0,
-        num_sanity_val_steps=0,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-
-
-def _run(trainer: lightning.Trainer, module: ResidualModule, data: WindowData) -> None:
-    """Fit; an interrupt stays one (Lightning turns it into an exit and from then on ignores the signal)."""
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        trainer.fit(module, datamodule=data)
-    except SystemExit as error:
-        raise KeyboardInterrupt from error
-    finally:
-        if in_main_thread:
-            signal.signal(signal.SIGINT, handler)
-
-
-def _provenance(panel: Panel, config: TrainingConfig, data_sha256: str) -> dict[str, Any]:
-    """What the numbers came from."""
-    return {
-        "instrument": panel.instrument,
-        "trained_from": format_utc(int(panel.origin_ns[0])),
-        "trained_until": format_utc(int(panel.origin_ns[-1])),
-        "training": config.model_dump(),
-        "data_sha256": data_sha256,
-        "code_sha256": code_hash(*CODE),
-        "feature_code_sha256": code_hash(*FEATURE_CODE),
-    }
+    def _tell(self, trainer: lightning.Trainer, done: int) -> None:
+        if trainer.is_global_zero:
+            steps = int(trainer.estimated_stepping_batches)
+            self.progress(self.number * steps + done, self.seeds * steps)

@@ -15,7 +15,7 @@ def names() -> tuple[str, ...]:
     Examples
     --------
     >>> names()
-    ('book', 'fifteen_minutes', 'five_minutes', 'referee')
+    ('book', 'fifteen_minutes', 'five_minutes', 'referee', 'seconds', 'short_windows')
     """
     return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 

@@ -1,7 +1,6 @@
 """Log-HAR: the logarithm of variance on its own averages over an hour, hours, a day, a week, a month."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,23 +61,6 @@ class LogHar:
     def forecast(self, panel: Panel) -> Forecast:
         """Normal law with the smeared variance."""
         return law.normal(panel, np.exp(self.log_variance(panel)))
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain numbers for an artefact."""
-        return {
-            "intercept": self.intercept.tolist(),
-            "slope": self.slope.tolist(),
-            "diurnal": self.diurnal.to_json(),
-        }
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "LogHar":
-        """Read back :meth:`to_json`."""
-        return cls(
-            np.array(value["intercept"]),
-            np.array(value["slope"]),
-            Diurnal.from_json(value["diurnal"]),
-        )
 
 
 def smeared_least_squares(x: FloatArray, target: FloatArray) -> tuple[float, FloatArray]:

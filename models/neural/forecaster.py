@@ -1,4 +1,4 @@
-"""A trained network as a forecaster: panels in, forecasts out, torch kept inside."""
+"""Trained networks as a forecaster: panels in, forecasts out, torch kept inside."""
 
 from dataclasses import dataclass
 
@@ -9,20 +9,24 @@ from numpy.typing import NDArray
 from features.errors import SettingError
 from features.panel import Panel
 from features.spec import FeatureSpec
-from features.windows import windows
 from models.base import LEVELS, Forecast
-from models.classical.log_har import LogHar
-from models.neural.residual import ResidualNet
+from models.neural.inputs import Inputs, Reader
+from models.neural.network import Network
 
+FloatArray = NDArray[np.float64]
 BATCH = 4_096
 
 
 @dataclass(frozen=True)
 class NeuralForecaster:
-    """A network, the log-HAR that it corrects, and the features that both were fitted on."""
+    """Networks of several seeds, what they read, and the features that all of it was fitted on.
 
-    net: ResidualNet
-    anchor: LogHar
+    The log variances and the shapes, quantiles and shortfalls over the deviation, of the networks are averaged:
+    a mean of laws that do not cross does not cross.
+    """
+
+    nets: tuple[Network, ...]
+    reader: Reader
     spec: FeatureSpec
 
     def fit(self, panel: Panel) -> "NeuralForecaster":
@@ -39,13 +43,8 @@ class NeuralForecaster:
             If the panel was made from another feature spec.
         """
         self._check(panel)
-        values = padded_windows(np.asarray(panel.values), self.net.config.window)
-        anchor = self.anchor.log_variance(panel).astype(np.float32)
-        laws = [
-            self._law(values[first : first + BATCH], anchor[first : first + BATCH])
-            for first in range(0, len(values), BATCH)
-        ]
-        log_variance, quantiles, shortfall = (np.concatenate(part) for part in zip(*laws, strict=True))
+        inputs = self.reader.read(panel)
+        log_variance, quantiles, shortfall = self.law(inputs)
         scale = np.exp(log_variance / 2)[..., None]
         return Forecast(
             origin_ns=np.asarray(panel.origin_ns),
@@ -56,11 +55,18 @@ class NeuralForecaster:
             shortfall=shortfall * scale,
         )
 
-    def _law(self, batch: NDArray[np.float32], anchor: NDArray[np.float32]) -> tuple[NDArray[np.float64], ...]:
-        """Evaluate one batch in double precision of the outputs."""
+    def law(self, inputs: Inputs) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Log variance (n, h), z-quantiles and z-shortfalls (n, h, q): means over the networks."""
+        of_each = [self._law_of(net, inputs) for net in self.nets]
+        log_variance, quantiles, shortfall = (np.mean(part, axis=0) for part in zip(*of_each, strict=True))
+        return log_variance, quantiles, shortfall
+
+    def _law_of(self, net: Network, inputs: Inputs) -> tuple[FloatArray, ...]:
+        """Evaluate in batches; outputs in double precision."""
+        batches = torch.split(torch.arange(len(inputs.last)), BATCH)
         with torch.inference_mode():
-            law = self.net(torch.from_numpy(np.ascontiguousarray(batch)), torch.from_numpy(anchor))
-        return tuple(part.double().numpy() for part in law)
+            laws = [net(*inputs.at(rows, net.encoder.clocks)) for rows in batches]
+        return tuple(torch.cat(part).double().numpy() for part in zip(*laws, strict=True))
 
     def _check(self, panel: Panel) -> None:
         if panel.spec.hash != self.spec.hash:
@@ -68,9 +74,3 @@ class NeuralForecaster:
                 f"the model was trained on feature spec {self.spec.hash[:12]}, the panel has {panel.spec.hash[:12]}; "
                 "compute the panel with the model's spec or train again"
             )
-
-
-def padded_windows(values: NDArray[np.float32], length: int) -> NDArray[np.float32]:
-    """One window per row of a panel, shape (row, feature) -> (row, length, feature)."""
-    start = np.repeat(values[:1], length - 1, axis=0)
-    return windows(np.concatenate([start, values]), length)

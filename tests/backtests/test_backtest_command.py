@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from mlflow import MlflowClient
 
+from backtests.forecast_file import EXCURSIONS
 from features.clock import parse_utc
 from features.panel import Panel
 from features.store import Store
@@ -75,6 +76,8 @@ def test_a_comparison_leaves_forecasts_scores_a_page_and_runs(
     assert {"instrument", "origin_ms", "horizon_s", "model", "variance", *(f"q_{p:g}" for p in LEVELS)} <= set(
         rows.columns
     )
+    assert set(EXCURSIONS) <= set(rows.columns)
+    assert rows.select(pl.all_horizontal(pl.col(name) > 0 for name in EXCURSIONS).all()).item()
     hours = (parse_utc("2020-07-31T23:00") - parse_utc("2020-06-20")) // 3_600_000_000_000 + 1
     counts = dict(rows.group_by("model").len().iter_rows())
     assert counts["har_log"] == counts["mean"] == counts["ewma+gpd"] == 4 * hours
@@ -88,6 +91,10 @@ def test_a_comparison_leaves_forecasts_scores_a_page_and_runs(
 
     scores = json.loads((tmp_path / "out/scores.json").read_text())
     assert scores["models"] == ["ewma+gpd", "har_log", "mean"]
+    for of_horizon in scores["horizons"].values():
+        for figures in of_horizon["pooled"].values():
+            assert all(0 <= figures[f"xhit_{name[1:]}"] < 0.06 for name in EXCURSIONS)
+    assert "Adverse excursions" in (tmp_path / "out/report.html").read_text()
     assert scores["horizons"]["3600"]["pooled"]["har_log"]["vs"]["qlike"]["skill"] == 0
     assert "cut" in scores["not_scored"]
     reasons = {missing["reason"] for missing in scores["about"]["missing"] if missing["model"] == "cut"}

@@ -16,9 +16,11 @@ from backtests.comparison_curves import band, excess_hits, murphy_differences
 from backtests.comparison_maps import dots
 from backtests.comparison_plots import condition_pictures, model_figures, skill_picture
 from backtests.comparison_report import write_comparison_report
+from backtests.comparison_sections import excursion_section
 from backtests.comparison_tables import COVERAGE, TAILS, VARIANCE, missing_table
+from backtests.comparison_tables import EXCURSIONS as EXCURSIONS_TABLE
 from backtests.comparison_view import board_of
-from backtests.forecast_file import ForecastWriter
+from backtests.forecast_file import EXCURSIONS, ForecastWriter
 from backtests.murphy import elementary_mean_score
 from backtests.outcomes import Outcomes, hours_of, outcomes_of
 from backtests.scoring import score_file
@@ -161,6 +163,52 @@ def test_hit_rates_and_rejections_stand_in_percent_and_counts(scores: dict[str, 
     assert cells["rejected"].text == " / ".join(counts[name].split("/")[0] for name in names)
     standing = [str(row["detail"]["rejections"][name]["discoveries"]) for name in names]
     assert cells["standing"].text == " / ".join(standing)
+
+
+@pytest.fixture(scope="module")
+def with_excursions(
+    outcomes: dict[int, Outcomes], forecasts: dict[str, Forecast], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """Scores of two models with excursions, one of them twice as long as they should be, and one without."""
+    folder = tmp_path_factory.mktemp("excursions")
+    with ForecastWriter(folder / "1.parquet", has_excursions=True) as file:
+        for factor, name in ((1.0, "base"), (2.0, "sharp")):
+            sd = factor * np.sqrt(forecasts[name].variance)
+            columns = {c: k * sd for c, k in zip(EXCURSIONS, (2.6, 2.8, 2.5, 2.9), strict=True)}
+            file.write(name, "BTCUSDT", forecasts[name], columns)
+    with ForecastWriter(folder / "2.parquet") as file:
+        file.write("dull", "BTCUSDT", forecasts["dull"])
+    return score_file(folder, {"BTCUSDT": outcomes}, baseline="base")
+
+
+def test_excursions_have_a_section_where_a_model_has_them(
+    with_excursions: dict[str, Any], scores: dict[str, Any], page: str, tmp_path: Path
+) -> None:
+    assert "Adverse excursions" not in page
+    assert excursion_section(board_of(scores)) is None
+    write_comparison_report(tmp_path / "r.html", with_excursions, ABOUT)
+    assert "Adverse excursions" in (tmp_path / "r.html").read_text()
+    section = excursion_section(board_of(with_excursions))
+    assert section is not None
+    assert len(section.blocks) == len(HORIZONS_S)
+
+
+@pytest.mark.parametrize("horizon_s", HORIZONS_S)
+def test_excursions_are_told_best_first_with_how_many_were_beyond(
+    with_excursions: dict[str, Any], outcomes: dict[int, Outcomes], forecasts: dict[str, Forecast], horizon_s: int
+) -> None:
+    found = table(board_of(with_excursions), horizon_s, EXCURSIONS_TABLE, "xpin_dn_0.99")
+    pooled = with_excursions["horizons"][horizon_s]["pooled"]
+    order = sorted(("base", "sharp"), key=lambda model: pooled[model]["xpin_dn_0.99"])
+    assert [row[0].text.removesuffix(" (baseline)") for row in found.rows] == [*order, "dull"]
+    assert [cell.text for cell in found.rows[2][1:5]] == [""] * 4
+    cells = {row[0].text: dict(zip(found.headings, row, strict=True)) for row in found.rows}["sharp"]
+    truth, forecast = outcomes[horizon_s], forecasts["sharp"]
+    sd = 2 * np.sqrt(forecast.variance[:, forecast.horizon_index(horizon_s)])
+    kept = truth.scoreable & np.isfinite(truth.excursion_up)
+    beyond = [100 * np.mean(truth.excursion_up[kept] > (k * sd)[kept]) for k in (2.5, 2.9)]
+    assert cells["beyond 99, 99.5 % up, %"].text == " / ".join(f"{share:.2f}" for share in beyond)
+    assert cells["pinball down 99 %, bp"].text == format(pooled["sharp"]["xpin_dn_0.99"], ".3f")
 
 
 def test_tests_to_be_expected_by_chance_are_told(page: str, scores: dict[str, Any]) -> None:

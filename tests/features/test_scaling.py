@@ -42,10 +42,3 @@ def test_a_flat_feature_has_a_scale_and_an_unknown_one_none() -> None:
     values[:, 1] = np.nan
     with pytest.raises(ShortHistoryError, match="feature 1 is not known in any of 10"):
         Scaling.fit(values)
-
-
-def test_it_survives_json() -> None:
-    scaling = Scaling.fit(RNG.standard_normal((50, 4)))
-    again = Scaling.from_json(scaling.to_json())
-    np.testing.assert_array_equal(again.centre, scaling.centre)
-    np.testing.assert_array_equal(again.spread, scaling.spread)

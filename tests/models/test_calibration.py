@@ -9,9 +9,18 @@ from features.clock import DAY_NS, HOUR_NS, parse_utc
 from features.errors import ForecastError, SettingError
 from features.panel import Panel
 from models import FORECASTERS
-from models.base import LEVELS, Forecast, outward
-from models.calibration import Calibration, Memory, calibrate, historical_shift, online_bias
-from models.calibration.tracking import tracked
+from models.base import LEVELS, Forecast
+from models.calibration import (
+    CONFORMAL,
+    RECALIBRATIONS,
+    Calibration,
+    Chain,
+    Memory,
+    calibrate,
+    calibrate_together,
+    historical_shift,
+    online_bias,
+)
 from models.diurnal import Diurnal
 from models.tails import normal_quantiles, normal_shortfall, student_t_quantiles, student_t_shortfall
 
@@ -193,28 +202,58 @@ def test_forecasts_of_other_origins_and_unknown_tails_are_refused(panel: Panel) 
         calibrate(raw, panel, Calibration(), tail="stable")
 
 
-def test_tracking_equals_a_slow_loop_with_holes_and_unknown_returns() -> None:
-    n, horizon, step = 400, 3, 0.5
-    origin = np.sort(np.random.default_rng(4).choice(600, n, replace=False))
-    z = RNG.standard_normal(n)
-    z[50:60] = np.nan
-    shape, beyond = (np.tile(f(LEVELS), (n, 1)) * 0.7 for f in (normal_quantiles, normal_shortfall))
-    found, tails = tracked(z, shape, beyond, LEVELS, origin, horizon, 1, step)
-    for t in (0, 5, 70, 399):
-        ended = [s for s in range(n) if origin[s] + horizon <= origin[t] and np.isfinite(z[s])]
-        offset = sum((np.array(LEVELS) - (z[s] <= found[s]) for s in ended), np.zeros(len(LEVELS))) * step / horizon
-        np.testing.assert_allclose(found[t], np.maximum.accumulate(shape[t] + offset), atol=1e-12)
-    assert (np.diff(found, axis=1) >= 0).all()
-    assert (outward(LEVELS) * (tails - found) >= 0).all()
+@pytest.mark.parametrize("track", [True, *CONFORMAL])
+@pytest.mark.parametrize("recalibrate", [None, *RECALIBRATIONS])
+def test_every_tracking_and_map_is_causal(
+    track: bool | str, recalibrate: str | None, panel: Panel, brief_calibration: Calibration
+) -> None:
+    raw, _ = holed(panel)
+    whole = calibrate(raw, panel, brief_calibration, tail="fhs", recalibrate=recalibrate, track=track)
+    row = 2_500
+    then = panel.until(int(raw.origin_ns[row]))
+    cut = calibrate(
+        raw.rows(0, row + 1), then, brief_calibration, row, tail="fhs", recalibrate=recalibrate, track=track
+    )
+    np.testing.assert_allclose(cut.quantiles[0], whole.quantiles[row], rtol=1e-9)
+    np.testing.assert_allclose(cut.shortfall[0], whole.shortfall[row], rtol=1e-9)
 
 
-def test_tracking_covers_whatever_the_outcomes_do() -> None:
-    """No law at all: scale doubles, mean drifts. Hits stay within the bound of adaptive conformal inference."""
-    n = 20_000
-    z = RNG.standard_normal(n) * np.where(np.arange(n) > n // 2, 2.0, 1.0) + np.linspace(0, 1, n)
-    levels, step = (0.05, 0.95), 0.05
-    shape, beyond = (np.tile(f(levels), (n, 1)) for f in (normal_quantiles, normal_shortfall))
-    found, _ = tracked(z, shape, beyond, levels, np.arange(n), 1, 1, step)
-    bound = (np.abs(found - shape).max() + step) / (step * n)
-    assert (np.abs((z[:, None] <= found).mean(axis=0) - levels) <= bound + 1 / n).all()
-    assert (np.abs((z[:, None] <= shape).mean(axis=0) - levels) > 3 * bound).all()  # untracked, it misses them
+def test_true_is_the_tracker_and_other_names_are_refused(panel: Panel, brief_calibration: Calibration) -> None:
+    raw, _ = holed(panel)
+    by_name, by_flag = (calibrate(raw, panel, brief_calibration, tail="fhs", track=t) for t in ("tracker", True))
+    np.testing.assert_array_equal(by_name.quantiles, by_flag.quantiles)
+    with pytest.raises(
+        SettingError, match="unknown tracking 'pid'; known: aci, conditional, integrator, tracker, weighted"
+    ):
+        calibrate(raw, panel, brief_calibration, track="pid")
+    with pytest.raises(SettingError, match="unknown recalibration 'platt'; known: affine, isotonic"):
+        calibrate(raw, panel, brief_calibration, recalibrate="platt")
+
+
+def test_together_without_a_pool_each_is_calibrated_by_itself(panel: Panel, brief_calibration: Calibration) -> None:
+    raw, _ = holed(panel)
+    late = raw.rows(900)  # one that begins later
+    chain = Chain(brief_calibration, "fhs", track="tracker")
+    both = calibrate_together({"A": raw, "B": late}, {"A": panel, "B": panel}, chain, 0.0)
+    for name, alone in (("A", raw), ("B", late)):
+        expected = calibrate(alone, panel, brief_calibration, tail="fhs", track=True)
+        np.testing.assert_array_equal(both[name].quantiles, expected.quantiles)
+        np.testing.assert_array_equal(both[name].shortfall, expected.shortfall)
+
+
+def test_together_needs_panels_one_kind_and_a_tracking(panel: Panel, brief_calibration: Calibration) -> None:
+    raw, _ = holed(panel)
+    chain = Chain(brief_calibration, "fhs", track=True)
+    with pytest.raises(ForecastError, match="no panel of B"):
+        calibrate_together({"A": raw, "B": raw}, {"A": panel}, chain, 0.0)
+    with pytest.raises(ForecastError, match="nothing to pool"):
+        calibrate_together({"A": raw}, {"A": panel}, replace(chain, track=False), 0.0)
+    fewer = replace(
+        raw,
+        horizons_s=raw.horizons_s[:1],
+        variance=raw.variance[:, :1],
+        quantiles=raw.quantiles[:, :1],
+        shortfall=raw.shortfall[:, :1],
+    )
+    with pytest.raises(ForecastError, match="B: other horizons or levels than A"):
+        calibrate_together({"A": raw, "B": fewer}, {"A": panel, "B": panel}, chain, 0.0)

@@ -17,12 +17,15 @@ from models.combination import (
     combine_forecasts,
     combine_laws,
     monthly_weights,
+    sane,
     weights_at,
 )
 from models.scores import qlike
+from models.tails import normal_quantiles, normal_shortfall
 
 HORIZONS_S = (3_600, 14_400)
-FREE = Weighing(shrinkage=0.0, least_windows=100)
+SHAPE = normal_quantiles(LEVELS)
+FREE = Weighing(shrinkage=0.0, least_windows=100, sane_factor=1e9)
 Simulated = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -159,3 +162,28 @@ def test_what_cannot_be_combined_is_refused(pair: list[Forecast], panel: Panel) 
         combine_laws([pair[0].rows(1, None), pair[1].rows(0, -1)], np.full((2, 1, 4), 0.5))
     with pytest.raises(SettingError, match="shrinkage not below 0"):
         Weighing(shrinkage=-1.0)
+
+
+def test_a_member_that_went_mad_cannot_take_the_combination_with_it() -> None:
+    """Within the stated factor of the median whatever one says; untouched where all are sane."""
+    rng = np.random.default_rng(5)
+    laws = [law_with(np.exp(rng.normal(-9, 0.2, (400, 2)))) for _ in range(3)]
+    mad = laws[2].variance.copy()
+    mad[::7] *= 1e6
+    mad[3::7] *= 1e-6
+    kept = sane([laws[0], laws[1], law_with(mad)], 4.0)
+    median = np.median(np.log([laws[0].variance, laws[1].variance, mad]), axis=0)
+    for one in kept:
+        assert (np.abs(np.log(one.variance) - median) <= np.log(4.0) + 1e-9).all()
+        shapes = one.quantiles / np.sqrt(one.variance)[..., None]
+        np.testing.assert_allclose(shapes, np.broadcast_to(SHAPE, shapes.shape), rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(sane(laws, 4.0)[2].variance, laws[2].variance)
+    np.testing.assert_allclose(kept[2].variance[::7], 4.0 * np.exp(median)[::7])
+
+
+def law_with(variance: np.ndarray) -> Forecast:
+    """A normal law of these variances."""
+    deviation = np.sqrt(variance)[..., None]
+    shortfall = normal_shortfall(LEVELS)
+    hours = np.arange(len(variance)) * 3_600 * 10**9
+    return Forecast(hours, (3_600, 14_400), variance, LEVELS, deviation * SHAPE, deviation * shortfall)

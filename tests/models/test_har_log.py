@@ -39,12 +39,6 @@ def test_log_har_equals_plain_least_squares(panel: Panel, whole_week: bool) -> N
         np.testing.assert_allclose(forecast, smear * np.exp(x @ beta) * usual, rtol=1e-6)
 
 
-def test_log_har_survives_json(panel: Panel) -> None:
-    model = LogHar().fit(panel)
-    again = LogHar.from_json(model.to_json())
-    np.testing.assert_array_equal(model.log_variance(panel), again.log_variance(panel))
-
-
 def test_an_outage_is_read_as_the_longer_look_back(panel: Panel) -> None:
     flat = Diurnal.flat()
     rates = log_rates(panel, flat)

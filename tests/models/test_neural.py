@@ -1,164 +1,228 @@
-"""The network: starts at its anchor, stays in bounds, closed forms right, artefact safe."""
+"""The network: starts at its anchor, stays in bounds, forecasts the unseen, never looks ahead nor over a hole."""
 
-import json
-import shutil
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
-from scipy import integrate, stats
 
-from features.errors import FormatError, MissingFileError, SettingError
+from features.errors import SettingError
 from features.panel import Panel
-from features.pipeline import compute_panel
 from features.spec import FeatureSpec
-from models import artefact
+from features.targets import Targets
 from models.base import LEVELS
-from models.neural.forecaster import NeuralForecaster, padded_windows
-from models.neural.residual import INNER, TAIL, Law, ResidualConfig, ResidualNet
-from models.tails import normal_quantiles, normal_shortfall
+from models.neural import ENCODERS, HEADS
+from models.neural.forecaster import NeuralForecaster
+from models.neural.inputs import InputConfig, Reader, stacked
+from models.neural.network import Law, Network, NetworkConfig
+
+TINY: dict[str, dict[str, object]] = {
+    "gru": {"rows": 8, "width": 4},
+    "mlp": {"layers": (5,)},
+    "patches": {"rows": 8, "stride": 2, "patch": 4, "width": 8, "heads": 2},
+    "pyramid": {"fast": 8, "slow": 4, "slow_stride": 5, "channels": 4},
+}
+PAIRS = list(product(sorted(ENCODERS), sorted(HEADS)))
+PAST = sorted(set(ENCODERS) - {"mlp"})  # those that look at more than the last row
+SPEC = FeatureSpec(
+    horizons_s=(3_600, 14_400),
+    features=(*(f"log_rv_{k}h" for k in (1, 4, 24, 168, 720)), "move_1h", "BTCUSDT.log_rv_1h"),
+)
+HOUR_NS = 3_600 * 10**9
+ANCHOR = torch.linspace(-9, -6, 128).view(64, 2)
 
 
-def fresh(**sizes: float) -> ResidualNet:
+def fresh(encoder: str, head: str, **settings: object) -> Network:
     torch.manual_seed(0)
-    return ResidualNet(ResidualConfig(n_features=3, n_horizons=2, window=16, **sizes)).eval()  # type: ignore[arg-type]
+    config = NetworkConfig(7, 3, 2, encoder, TINY[encoder], head, hidden=6, **settings)  # type: ignore[arg-type]
+    return Network(config).eval()
 
 
-def law_of(net: ResidualNet, scale: float = 1.0) -> Law:
+def randomised(net: Network, scale: float) -> Network:
     with torch.no_grad():
-        law: Law = net(scale * torch.randn(64, 16, 3), torch.linspace(-9, -6, 128).view(64, 2))
+        net.out.weight.normal_(0, scale)
+        if net.names is not None:
+            net.names.weight.normal_(0, 1)
+    return net
+
+
+def law_of(net: Network, scale: float = 1.0, instrument: int = 0) -> Law:
+    draw = torch.Generator().manual_seed(1)
+    past = [scale * torch.randn(64, clock.length, 3, generator=draw) for clock in net.encoder.clocks]
+    last = scale * torch.randn(64, 7, generator=draw)
+    with torch.no_grad():
+        law: Law = net(last, past, ANCHOR, torch.full((64,), instrument))
     return law
 
 
-def test_an_untrained_network_is_its_anchor() -> None:
-    law = law_of(fresh())
-    torch.testing.assert_close(law.log_variance, torch.linspace(-9, -6, 128).view(64, 2))
-    assert (law.quantiles == law.quantiles[0]).all()
+@pytest.mark.parametrize(("encoder", "head"), PAIRS)
+def test_an_untrained_network_is_its_anchor_with_the_base_law(encoder: str, head: str) -> None:
+    net = fresh(encoder, head, n_instruments=2, embedding=3)
+    law = law_of(net)
+    torch.testing.assert_close(law.log_variance, ANCHOR)
+    quantiles, shortfall = net.law(torch.zeros(64, 2, net.law.n_outputs))
+    torch.testing.assert_close(law.quantiles, quantiles)
+    torch.testing.assert_close(law.shortfall, shortfall)
 
 
-def test_however_wild_the_weights_the_forecast_stays_in_bounds() -> None:
-    net = fresh(variance_bound=0.7)
-    with torch.no_grad():
-        net.head.weight.normal_(0, 50)
+@pytest.mark.parametrize(("encoder", "head"), PAIRS)
+def test_however_wild_the_weights_the_forecast_stays_in_bounds(encoder: str, head: str) -> None:
+    net = randomised(fresh(encoder, head, variance_bound=0.7), 50)
     law = law_of(net, scale=100.0)
-    correction = law.log_variance - torch.linspace(-9, -6, 128).view(64, 2)
+    correction = law.log_variance - ANCHOR
     assert correction.abs().max() <= 0.7 + 1e-5
     assert correction.abs().max() > 0.6  # the bound is reached, so it is the bound that holds
     assert (law.quantiles.diff(dim=-1) > 0).all()
     side = torch.tensor([1.0 if p > 0.5 else -1.0 for p in LEVELS])
     assert (side * (law.shortfall - law.quantiles) > 0).all()
-    lower = law.shortfall[..., :6]
-    assert (lower.diff(dim=-1) > 0).all()  # a mean further out is further out
-    assert (law.shortfall[..., 6:].diff(dim=-1) > 0).all()
 
 
-def test_the_pareto_tails_are_scipys() -> None:
-    net = fresh()
-    beta, xi, u = 0.5, 0.15, 0.6 * 3  # three steps of 0.6 from the median to 2.5 %
-    law = law_of(net)
-    tail = stats.genpareto(xi, loc=u, scale=beta)
-    for k, level in enumerate(LEVELS[:3]):
-        q = tail.ppf(1 - level / TAIL) if level < TAIL else u
-        assert float(law.quantiles[0, 0, k]) == pytest.approx(-q, rel=1e-5)
-        assert float(law.quantiles[0, 0, 10 - k]) == pytest.approx(q, rel=1e-5)
-        mean = integrate.quad(lambda p: tail.ppf(1 - p / TAIL), 0, level)[0] / level
-        assert float(law.shortfall[0, 0, k]) == pytest.approx(-mean, rel=1e-4)
-        assert float(law.shortfall[0, 0, 10 - k]) == pytest.approx(mean, rel=1e-4)
+def panel_of(instrument: str, n: int = 240, seed: int = 0, hole: int | None = None) -> Panel:
+    """Random features and outcomes; after row ``hole`` origins go on two days later."""
+    rng = np.random.default_rng(seed)
+    values = np.column_stack([rng.normal(-9, 0.7, (n, 5)), rng.normal(0, 1, n), rng.normal(-9, 0.7, n)])
+    values[rng.uniform(size=n) < 0.1, 5] = np.nan  # a feature with rows that are not known
+    rows = np.arange(n) + (0 if hole is None else 48 * (np.arange(n) >= hole))
+    variance = np.exp(rng.normal(-9, 0.5, (n, 2)))
+    moves = rng.normal(0, 1, (n, 2)) * np.sqrt(variance)
+    targets = Targets(variance, variance, moves, np.maximum(-moves, 0), np.maximum(moves, 0))
+    origin_ns = (438_000 + rows) * HOUR_NS
+    return Panel(instrument, SPEC, origin_ns, values.astype(np.float32), targets, np.zeros(n, dtype=bool))
 
 
-def test_inner_shortfalls_are_exact_for_a_normal_law() -> None:
-    """A base of normal quantiles, and tails whose mean is the normal's: the inner levels must be the normal's."""
-    net = fresh()
-    inner = normal_quantiles(INNER)
-    beyond = -normal_shortfall((TAIL,))[0] + inner[0]  # mean excess over the threshold
-    net.base_median.zero_()
-    net.base_steps.copy_(torch.from_numpy(np.diff(inner)).float())
-    xi = 0.05
-    net.base_tails.copy_(torch.tensor([beyond * (1 - xi), xi]).expand(2, 2, 2))
-    law = law_of(net)
-    np.testing.assert_allclose(law.shortfall[0, 0, 2:9], normal_shortfall(LEVELS)[2:9], rtol=1e-5)
-    np.testing.assert_allclose(law.quantiles[0, 0, 2:9], normal_quantiles(LEVELS)[2:9], atol=1e-6)
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader.fit(InputConfig(anchor="log_har"), [panel_of("BTCUSDT", seed=1), panel_of("ETHUSDT", seed=2)])
 
 
-def test_the_pyramid_is_a_dilated_causal_convolution() -> None:
-    """The same weights, evaluated at every step with dilation, agree where the last step looks."""
-    net = fresh()
-    x = torch.randn(5, 16, 3)
+def forecaster_of(reader: Reader, encoder: str, head: str, scale: float = 0.5) -> NeuralForecaster:
+    torch.manual_seed(3)
+    config = NetworkConfig(
+        len(reader.names), reader.n_sequence, 2, encoder, TINY[encoder], head, hidden=6, n_instruments=2, embedding=2
+    )
+    return NeuralForecaster((randomised(Network(config).eval(), scale),), reader, SPEC)
+
+
+def without_leader(panel: Panel) -> Panel:
+    values = panel.values.copy()
+    values[:, -1] = np.nan
+    return replace(panel, values=values)
+
+
+def same(a: NeuralForecaster, before: Panel, after: Panel, pick: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Fail unless forecasts of one panel equal those rows that are picked of another's."""
+    first, second = a.forecast(before), a.forecast(after)
+    for name in ("variance", "quantiles", "shortfall"):
+        np.testing.assert_allclose(pick(getattr(first, name)), getattr(second, name), rtol=2e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize(("encoder", "head"), PAIRS)
+def test_an_instrument_that_was_never_seen_is_forecast(reader: Reader, encoder: str, head: str) -> None:
+    """Without a leader, with holes in its features and its origins; :class:`Forecast` refuses what is no law."""
+    panel = without_leader(panel_of("SOLUSDT", seed=5, hole=100))
+    forecast = forecaster_of(reader, encoder, head).forecast(panel)
+    assert forecast.quantiles.shape == (240, 2, len(LEVELS))
+    anchors = np.mean([np.log(anchor.forecast(panel).variance) for anchor in reader.anchors.values()], axis=0)
+    moved = np.abs(np.log(forecast.variance) - anchors)
+    assert moved.max() <= 1.0 + 1e-5
+    assert moved.mean() > 1e-3
+    untrained = forecaster_of(reader, encoder, head, scale=0.0).forecast(panel)
+    np.testing.assert_allclose(np.log(untrained.variance), anchors, rtol=1e-6)
+
+
+def test_the_unseen_have_the_embedding_of_no_name(reader: Reader) -> None:
+    model = forecaster_of(reader, "mlp", "pareto")
+    sol, eth = panel_of("SOLUSDT", seed=5), panel_of("ETHUSDT", seed=5)
+    before = model.forecast(sol).variance, model.forecast(eth).variance
+    names = model.nets[0].names
+    assert names is not None
     with torch.no_grad():
-        past = x.transpose(1, 2)
-        for layer in net.pyramid:
-            past = torch.nn.functional.silu(layer(past))
-        slow = x.transpose(1, 2)
-        for i, layer in enumerate(net.pyramid):
-            assert isinstance(layer, torch.nn.Conv1d)
-            padded = torch.nn.functional.pad(slow, (2**i, 0))
-            slow = torch.nn.functional.silu(torch.nn.functional.conv1d(padded, layer.weight, layer.bias, dilation=2**i))
-    torch.testing.assert_close(past[:, :, 0], slow[:, :, -1])
+        names.weight[1:] += 1.0
+    np.testing.assert_array_equal(model.forecast(sol).variance, before[0])
+    assert (model.forecast(eth).variance != before[1]).any()
+    with torch.no_grad():
+        names.weight[0] += 1.0
+    assert (model.forecast(sol).variance != before[0]).any()
 
 
-def test_padded_windows_end_at_their_row() -> None:
-    values = np.arange(10, dtype=np.float32).reshape(5, 2)
-    found = padded_windows(values, 3)
-    assert found.shape == (5, 3, 2)
-    np.testing.assert_array_equal(found[:, -1], values)
-    np.testing.assert_array_equal(found[0], values[[0, 0, 0]])
-    np.testing.assert_array_equal(found[4], values[2:])
+@pytest.mark.parametrize(("encoder", "head"), PAIRS)
+def test_the_future_does_not_change_a_forecast(reader: Reader, encoder: str, head: str) -> None:
+    panel, cut = panel_of("ETHUSDT", seed=6), 150
+    values = panel.values.copy()
+    values[cut:] += np.random.default_rng(9).normal(0, 1, values[cut:].shape).astype(np.float32)
+    model = forecaster_of(reader, encoder, head)
+    other = replace(panel, values=values)
+    same(model, panel, other.rows(0, cut), lambda part: part[:cut])
+    same(model, other, panel.rows(0, cut), lambda part: part[:cut])
+    assert (model.forecast(panel).quantiles[cut:] != model.forecast(other).quantiles[cut:]).any(axis=(1, 2)).all()
 
 
-def test_batches_do_not_change_a_forecast(
-    network: NeuralForecaster, panel: Panel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = network.forecast(panel)
-    monkeypatch.setattr("models.neural.forecaster.BATCH", 700)
-    parts = network.forecast(panel)
+@pytest.mark.parametrize(("encoder", "head"), PAIRS)
+def test_no_window_reaches_over_a_hole(reader: Reader, encoder: str, head: str) -> None:
+    """After a hole, forecasts are those of a panel that begins there."""
+    model = forecaster_of(reader, encoder, head)
+    panel = panel_of("ETHUSDT", seed=7, hole=100)
+    same(model, panel, panel.rows(100, 240), lambda part: part[100:])
+
+
+@pytest.mark.parametrize("encoder", PAST)
+def test_a_window_does_look_back_where_there_is_no_hole(reader: Reader, encoder: str) -> None:
+    """What makes the test above one that can fail."""
+    model, panel = forecaster_of(reader, encoder, "pareto"), panel_of("ETHUSDT", seed=7)
+    whole, part = model.forecast(panel).variance[100:], model.forecast(panel.rows(100, 240)).variance
+    assert (whole[0] != part[0]).all()
+    reach = max(clock.reach for clock in model.nets[0].encoder.clocks)
+    np.testing.assert_allclose(whole[reach:], part[reach:], rtol=2e-5)
+
+
+def test_panels_one_after_the_other_stay_apart(reader: Reader) -> None:
+    panels = [panel_of("BTCUSDT", seed=1, hole=30), panel_of("ETHUSDT", seed=2)]
+    parts = [reader.read(panel) for panel in panels]
+    both = stacked(parts)
+    clocks = fresh("pyramid", "pareto").encoder.clocks
+    for number, part in enumerate(parts):
+        rows = torch.arange(240)
+        alone, joined = part.at(rows, clocks), both.at(rows + 240 * number, clocks)
+        for ours, theirs in zip([alone[0], *alone[1], *alone[2:]], [joined[0], *joined[1], *joined[2:]], strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_batches_do_not_change_a_forecast(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, panel = forecaster_of(reader, "pyramid", "pareto"), panel_of("ETHUSDT", seed=8)
+    whole = model.forecast(panel)
+    monkeypatch.setattr("models.neural.forecaster.BATCH", 70)
+    parts = model.forecast(panel)
     np.testing.assert_allclose(whole.variance, parts.variance, rtol=1e-5)
     np.testing.assert_allclose(whole.quantiles, parts.quantiles, rtol=1e-4, atol=1e-8)
 
 
-def test_features_of_another_spec_are_refused(network: NeuralForecaster, bars) -> None:  # type: ignore[no-untyped-def]
-    other = FeatureSpec(horizons_s=(3_600, 14_400, 28_800, 43_200))
+def test_several_networks_are_averaged(reader: Reader) -> None:
+    models = [forecaster_of(reader, "mlp", "skew_t", scale) for scale in (0.2, 0.9)]
+    panel = panel_of("ETHUSDT", seed=8)
+    both = replace(models[0], nets=(models[0].nets[0], models[1].nets[0])).forecast(panel)
+    each = [model.forecast(panel) for model in models]
+    np.testing.assert_allclose(both.variance, np.sqrt(each[0].variance * each[1].variance), rtol=1e-6)
+    shapes = [one.quantiles / np.sqrt(one.variance)[..., None] for one in each]
+    np.testing.assert_allclose(both.quantiles / np.sqrt(both.variance)[..., None], sum(shapes) / 2, rtol=1e-5)
+
+
+def test_features_of_another_spec_are_refused(reader: Reader) -> None:
+    other = replace(panel_of("ETHUSDT"), spec=replace(SPEC, horizons_s=(3_600, 28_800)))
     with pytest.raises(SettingError, match="trained on feature spec"):
-        network.forecast(compute_panel(bars, "BTCUSDT", other))
-
-
-@pytest.mark.parametrize("window", [1, 48, 100])
-def test_a_window_that_halving_would_cut_is_refused(window: int) -> None:
-    with pytest.raises(SettingError, match="no power of two"):
-        ResidualConfig(n_features=3, n_horizons=2, window=window)
-
-
-def test_an_artefact_gives_the_same_forecasts_and_holds_no_pickle(
-    network: NeuralForecaster, model_folder: Path, panel: Panel
-) -> None:
-    again = artefact.load(model_folder)
-    np.testing.assert_array_equal(network.forecast(panel).quantiles, again.forecast(panel).quantiles)
-    assert sorted(p.name for p in model_folder.iterdir()) == ["model.json", "weights.safetensors"]
-    card = artefact.read_card(model_folder)
-    assert card["spec_sha256"] == FeatureSpec().hash
-    assert card["provenance"]["trained_until"] == "2020-06-30T23:00:00Z"
-
-
-def edit_card(folder: Path) -> None:
-    card = json.loads((folder / "model.json").read_text())
-    card["config"]["variance_bound"] = 9.0
-    (folder / "model.json").write_text(json.dumps(card))
+        forecaster_of(reader, "mlp", "pareto").forecast(other)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "error", "message"),
+    ("settings", "message"),
     [
-        (lambda d: (d / "model.json").unlink(), MissingFileError, "margincast demo"),
-        (lambda d: (d / "model.json").write_text("{"), FormatError, "not a model card"),
-        (lambda d: (d / "model.json").write_text("[1]"), FormatError, "not a model card"),
-        (edit_card, FormatError, "changed after training"),
-        (lambda d: (d / "weights.safetensors").unlink(), MissingFileError, "weights.safetensors"),
-        (lambda d: (d / "weights.safetensors").write_bytes(b"junk"), FormatError, "hash differs"),
+        ({"hidden": 0}, "below 1"),
+        ({"variance_bound": 0.0}, "bounds nothing"),
+        ({"encoder": "xlstm"}, "known: gru, mlp, patches, pyramid"),
+        ({"head": "normal"}, "known: pareto, quantiles, skew_t"),
     ],
 )
-def test_a_damaged_artefact_is_refused(spoil, error, message: str, model_folder: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    folder = tmp_path / "copy"
-    shutil.copytree(model_folder, folder)
-    spoil(folder)
-    with pytest.raises(error, match=message):
-        artefact.load(folder)
+def test_settings_that_make_no_network_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        NetworkConfig(3, 3, 2, **settings)  # type: ignore[arg-type]

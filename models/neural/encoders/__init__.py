@@ -1,0 +1,1 @@
+"""What is known at an origin to one vector, one file each."""
