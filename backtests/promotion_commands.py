@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from backtests.commands import progress_bars
 from features.clock import HOUR_S, format_utc, parse_utc
 from features.errors import SettingError
 from features.files import sha256_of_file
 
 if TYPE_CHECKING:
-    from backtests.commands import progress_bars
-from backtests.promotion import Contend, Decision
+    from backtests.promotion import Contend, Decision
     from backtests.promotion_forecasts import Held
     from backtests.promotion_verdict import Contest, Verdict
 
