@@ -140,12 +140,12 @@ def demo(
         bar = _steps(progress)
         result = run_demo(frame, series, out, config, bar, plan)
         logged = bar("log the run")
-        version = track(result, plan, config, Tracking(root), int(time.time() * 1000))
+        version, alias = track(result, plan, config, Tracking(root), int(time.time() * 1000))
         logged(1, 1)
     _print_scores(result)
     if result.re_used:
         console.print(f"re-used, unchanged since the last run: {', '.join(dict.fromkeys(result.re_used))}")
-    console.print(f"model    version {version}, alias champion, in {root / 'mlflow.db'}")
+    console.print(f"model    version {version}, alias {alias}, in {root / 'mlflow.db'}")
     console.print(f"report   {result.report}")
     console.print(f"time     {time.monotonic() - started:.0f} s")
 

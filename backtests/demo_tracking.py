@@ -7,13 +7,17 @@ from features.clock import HOUR_S
 from models.artefact import read_card
 from models.base import LEVELS
 from training.config import TrainingConfig
-from training.tracking import RunRecord, Tracking
+from training.tracking import CHALLENGER, CHAMPION, RunRecord, Tracking
 
+DEMO = "demo"
 TEXT_FIELDS = ("model", "horizon_s", "side")
 
 
-def track(result: DemoResult, plan: DemoPlan, config: TrainingConfig, tracking: Tracking, now_ms: int) -> int:
-    """Log the run once and point the champion to its model; answers the model's version."""
+def track(result: DemoResult, plan: DemoPlan, config: TrainingConfig, tracking: Tracking, now_ms: int) -> tuple[int, str]:
+    """Log the run once and register its model; answers the model's version and alias.
+
+    A demo's model is the champion where there is none, or another demo's; one that was promoted by a test it leaves.
+    """
     metrics: dict[str, float] = {}
     for score in result.scores:
         prefix = f"{score.model}/{score.horizon_s // HOUR_S}h"
@@ -49,4 +53,7 @@ def track(result: DemoResult, plan: DemoPlan, config: TrainingConfig, tracking: 
         time_ms=now_ms,
     )
     run_id = tracking.log(record)
-    return tracking.register_champion(run_id, "model")
+    holder = tracking.registry.holder(CHAMPION)
+    is_free = holder is None or holder.run_id == run_id or holder.tags.get("made_by") == DEMO
+    alias = CHAMPION if is_free else CHALLENGER
+    return tracking.registry.register(run_id, "model", alias, {"made_by": DEMO}), alias

@@ -62,7 +62,7 @@ def result(bars: pd.DataFrame, out: Path, brief_config: TrainingConfig, plan: De
 @pytest.fixture(scope="module")
 def tracking(result: DemoResult, plan: DemoPlan, brief_config: TrainingConfig, out: Path) -> Tracking:
     tracking = Tracking(out / "mlruns")
-    assert track(result, plan, brief_config, tracking, now_ms=1_700_000_000_000) == 1
+    assert track(result, plan, brief_config, tracking, now_ms=1_700_000_000_000) == (1, "champion")
     return tracking
 
 
@@ -198,7 +198,7 @@ def test_a_damaged_registry_is_named_before_any_work(tmp_path: Path) -> None:
 def test_the_run_is_tracked_once_and_its_model_is_champion(
     result: DemoResult, plan: DemoPlan, brief_config: TrainingConfig, tracking: Tracking
 ) -> None:
-    assert track(result, plan, brief_config, tracking, now_ms=1) == 1
+    assert track(result, plan, brief_config, tracking, now_ms=1) == (1, "champion")
     client = MlflowClient(tracking_uri=tracking.uri, registry_uri=tracking.uri)
     version = client.get_model_version_by_alias("margincast", "champion")
     run_id = str(version.run_id)

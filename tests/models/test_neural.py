@@ -17,6 +17,7 @@ from models.neural import ENCODERS, HEADS
 from models.neural.forecaster import NeuralForecaster
 from models.neural.inputs import InputConfig, Reader, stacked
 from models.neural.network import Law, Network, NetworkConfig
+from models.scores import qlike
 
 TINY: dict[str, dict[str, object]] = {
     "gru": {"rows": 8, "width": 4},
@@ -77,6 +78,19 @@ def test_however_wild_the_weights_the_forecast_stays_in_bounds(encoder: str, hea
     assert (law.quantiles.diff(dim=-1) > 0).all()
     side = torch.tensor([1.0 if p > 0.5 else -1.0 for p in LEVELS])
     assert (side * (law.shortfall - law.quantiles) > 0).all()
+
+
+@pytest.mark.parametrize("bound", [0.5, 1.0])
+def test_it_cannot_cost_more_than_the_stated_bound(bound: float) -> None:
+    """QLIKE over the anchor's is at most (e^c - 1) y + c, y the outcome over the anchor, and comes near it."""
+    net = randomised(fresh("mlp", "pareto", variance_bound=bound), 50)
+    correction = (law_of(net, scale=100.0).log_variance - ANCHOR).double().numpy()
+    for outcome in (1e-3, 0.1, 1.0, 5.0, 200.0):
+        cost = qlike(outcome, np.exp(correction)) - qlike(outcome, np.ones(1))
+        limit = (np.exp(bound) - 1) * outcome + bound
+        assert cost.max() <= limit + 1e-5
+        reached = max((np.exp(bound) - 1) * outcome - bound, np.expm1(-bound) * outcome + bound)
+        assert cost.max() == pytest.approx(reached, rel=0.02, abs=1e-3)
 
 
 def panel_of(instrument: str, n: int = 240, seed: int = 0, hole: int | None = None) -> Panel:

@@ -135,7 +135,7 @@ def test_aliases_point_to_versions(tracking: Tracking, client: MlflowClient, mod
 def test_a_folder_that_is_gone_is_named(tmp_path: Path, model: Path) -> None:
     tracking = Tracking(tmp_path / "runs")
     run_id = tracking.log(record("gone", model))
-    assert tracking.register_champion(run_id, "model") == 1
+    assert tracking.registry.register(run_id, "model", CHAMPION) == 1
     folder = tracking.champion_folder()
     (folder / "weights.txt").unlink()
     folder.rmdir()

@@ -57,10 +57,6 @@ class Tracking:
         """Begin a run that is told of while it goes on, or go on with the one of that key; see :class:`Run`."""
         return begin(self._connection, name, key, parent)
 
-    def register_champion(self, run_id: str, model_file: str) -> int:
-        """Register a run's model folder, unless it is, and point the alias ``champion`` to it; answers the version."""
-        return self.registry.register(run_id, model_file, CHAMPION)
-
     def champion_folder(self) -> Path:
         """Artefact folder of the champion; see :meth:`Registry.folder`."""
         return self.registry.folder(CHAMPION)
