@@ -14,7 +14,7 @@ from backtests.demo_report import write_demo_report
 from backtests.demo_walk import read_forecasts, walk_forward, write_forecasts
 from backtests.margin import score_margin
 from backtests.scoreboard import reliability, score_all
-from features.clock import DAY_NS, HOUR_NS, NS_PER_S, format_utc
+from features.clock import DAY_NS, HOUR_NS, NS_PER_S, format_utc, parse_utc
 from features.errors import SettingError, ShortHistoryError
 from features.files import code_hash, discard, is_sealed, seal, sha256_of, write_json, write_text
 from features.grid import traded
@@ -23,7 +23,7 @@ from features.pipeline import Progress, build_panel
 from features.store import Series, Store
 from models import FORECASTERS, artefact
 from models.base import Forecast, Forecaster
-from models.neural.forecaster import NeuralForecaster
+from models.neural.forecaster import Frozen
 from serving.margin.requirement import require
 from serving.schedule import Schedule, publish
 from training.checkpoints import CODE
@@ -65,7 +65,8 @@ def run_demo(
     re_used: list[str] = []
 
     folder = _trained(panel, plan, config, out, data_sha256, bar, re_used)
-    network, card = artefact.load(folder), artefact.read_card(folder)
+    card = artefact.read_card(folder)
+    network = Frozen(artefact.load(folder), parse_utc(card["provenance"]["trained_until"]))
     model_id, history = card["model_id"], card["provenance"]["histories"][0]
     forecasts = _forecasts(network, model_id, panel, plan, out, data_sha256, bar, re_used)
     price = _prices(bars, series, forecasts[NETWORK].origin_ns)
@@ -140,7 +141,7 @@ def _trained(
 
 
 def _forecasts(
-    network: NeuralForecaster,
+    network: Frozen,
     model_id: str,
     panel: Panel,
     plan: DemoPlan,

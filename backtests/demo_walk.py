@@ -26,7 +26,9 @@ def walk_forward(
 
     A fold's model is fitted on the panel as it stood at the fold's start:
     windows that had not ended then are NaN, which is the purge. Calibration
-    moves on hour by hour, on windows that had ended.
+    moves on hour by hour, on windows that had ended. A model that was trained
+    beforehand must be one whose forecasts of its training are fit to learn
+    from: a network comes as :class:`models.neural.forecaster.Frozen`.
 
     Raises
     ------

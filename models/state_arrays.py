@@ -55,7 +55,10 @@ def built_array(plain: dict[str, Any]) -> Any:  # noqa: ANN401 - an array, or a 
         raise FormatError(f"an array is no base64 ({error})") from error
     if len(content) != math.prod(shape) * np.dtype(dtype).itemsize:
         raise FormatError(f"{len(content)} bytes are no array of {dtype} and shape {shape}")
-    array = np.frombuffer(content, dtype=dtype).reshape(shape).astype(np.dtype(dtype).newbyteorder("="))
+    try:
+        array = np.frombuffer(content, dtype=dtype).reshape(shape).astype(np.dtype(dtype).newbyteorder("="))
+    except ValueError as error:  # of nothing, but in too many dimensions or too long ones
+        raise FormatError(f"an array has no shape {str(shape)[:60]} ({error})") from error
     if not shape:
         return array[()]
     return np.asfortranarray(array) if plain.get("by_column") is True else array

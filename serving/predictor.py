@@ -11,7 +11,14 @@ import pandas as pd
 import polars as pl
 
 from features.clock import NS_PER_S, floor_to, format_utc, parse_utc
-from features.errors import DataError, ForecastError, SettingError, StaleDataError, UnknownInstrumentError
+from features.errors import (
+    DataError,
+    ForecastError,
+    FormatError,
+    SettingError,
+    StaleDataError,
+    UnknownInstrumentError,
+)
 from features.files import code_hash
 from features.grid import traded
 from features.panel import Panel
@@ -27,6 +34,7 @@ from serving.margin.requirement import Rates
 from serving.schedule import SIDES, publish
 
 MAX_AGE_S = 7_200
+PROVENANCE = ("instruments", "trained_until", "feature_code_sha256")  # without which a model is not served
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,7 @@ class Predictor:
     Raises
     ------
     MissingFileError, FormatError
-        If the artefact is missing or damaged.
+        If the artefact is missing or damaged, or does not tell what it was trained on.
     SettingError
         If it was trained on features of other code, or the policy needs a horizon
         or a level that it does not forecast.
@@ -74,10 +82,13 @@ class Predictor:
         self.max_age_s = max_age_s
         card = artefact.read_card(model_folder)
         self.model_id: str = card["model_id"]
-        self.instruments: tuple[str, ...] = tuple(card["provenance"]["instruments"])
+        told = card["provenance"]
+        if missing := [name for name in PROVENANCE if not told.get(name)]:
+            raise FormatError(f"{model_folder}: does not tell its {', '.join(missing)}; train again")
+        self.instruments: tuple[str, ...] = tuple(told["instruments"])
         self.forecaster: NeuralForecaster = artefact.load(model_folder, runtime)
-        self.trained_until_ns = parse_utc(card["provenance"]["trained_until"])
-        self._check(card["provenance"]["feature_code_sha256"])
+        self.trained_until_ns = parse_utc(told["trained_until"])
+        self._check(told["feature_code_sha256"])
         self._leaders = Plan(self.forecaster.spec).leaders
         self._kept: dict[str, tuple[tuple[object, ...], Published | DataError]] = {}
         self._locks = {instrument: Lock() for instrument in self.instruments}
@@ -198,9 +209,13 @@ class Predictor:
             )
 
     def _forecast(self, panel: Panel) -> Forecast:
-        """Calibrated forecasts of the origins that the limiter remembers, the newest last."""
+        """Calibrated forecasts of the origins that the limiter remembers, the newest last.
+
+        Up to the end of the training they, and what they are calibrated on, are the anchor's.
+        """
         remembered = 24 * self.policy.memory_days + 1
         first = max(0, len(panel) - remembered)
         start = max(0, first - self.calibration.warm_up_rows)
         recent = panel.rows(start, len(panel))
-        return calibrate(self.forecaster.forecast(recent), recent, self.calibration, first - start)
+        history = self.forecaster.history(recent, self.trained_until_ns)
+        return calibrate(history, recent, self.calibration, first - start)

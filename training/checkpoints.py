@@ -23,7 +23,7 @@ from features.panel import Panel
 from training.config import TrainingConfig
 
 CODE = ("features", "models", "training")
-LIBRARIES = ("lightning", "numpy", "scipy", "torch")
+LIBRARIES = ("lightgbm", "lightning", "numba", "numpy", "scikit-learn", "scipy", "torch")  # anchors' are among them
 
 Done = tuple[dict[str, Tensor], list[dict[str, float]]]
 

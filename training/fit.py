@@ -92,6 +92,11 @@ class _Run:
     def __init__(self, config: TrainingConfig, reader: Reader, table: Table, panel: Panel, progress: Progress) -> None:
         self.config, self.table, self.progress = config, table, progress
         self.rows = split(table, max(panel.spec.horizons_s), config.validation_days)
+        if config.validation_days and not len(self.rows[1]):  # no epoch could be told to be the best
+            raise ShortHistoryError(
+                f"none of the last {config.validation_days} days has an outcome to validate on; give panels that are "
+                "known further, or more validation_days"
+            )
         self.sizes = len(reader.names), reader.n_sequence, len(panel.spec.horizons_s), len(reader.instruments)
         self.floors = torch.tensor([qlike_floor(s // panel.spec.bar_s) for s in panel.spec.horizons_s])
         self.measured = self.network()

@@ -34,15 +34,11 @@ class NetworkRecipe:
     overrides: Sequence[str] = ()
     unseen: bool = False
     fitted: Mapping[str, NeuralForecaster] = field(default_factory=dict)  # by the instrument left out; "" for none
+    settings: TrainingConfig = field(init=False)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained before the work begins."""
-        self.settings  # noqa: B018 - reads the file
-
-    @property
-    def settings(self) -> TrainingConfig:
-        """The configuration."""
-        return load_config(self.config, tuple(self.overrides))
+        """Read the configuration, and refuse what cannot be trained before the work begins."""
+        object.__setattr__(self, "settings", load_config(self.config, tuple(self.overrides)))
 
     def fit(self, panels: Sequence[Panel]) -> "NetworkRecipe":
         """Train on every row whose window had ended.

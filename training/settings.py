@@ -105,8 +105,8 @@ class LossSettings(Settings):
     @model_validator(mode="after")
     def _weighs(self) -> "LossSettings":
         weights = self.horizon_weights
-        if weights and (min(weights) < 0 or not max(weights) > 0):
-            raise ValueError(f"horizon_weights {weights} weigh nothing; choose them from 0, one above 0 at least")
+        if weights and not min(weights) > 0:
+            raise ValueError(f"horizon_weights {weights}: choose each above 0")
         if min(self.caps(1)) < 0:
             raise ValueError(f"ratio_cap {self.ratio_cap}: choose caps above 0, or 0 for none")
         return self

@@ -34,7 +34,7 @@ def main() -> None:
         max_prediction_length=1,
         time_varying_unknown_reals=names,
         target_normalizer=None,
-        scalers=dict.fromkeys(names),
+        scalers=dict.fromkeys(names[1:]),
     )
     loader = data.to_dataloader(train=True, batch_size=batch, num_workers=0)
     for _ in range(3):

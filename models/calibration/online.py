@@ -94,7 +94,14 @@ class OnlineCalibrator:
             If the window had not ended by ``now_ns``, another one's outcome is due first, or now is in the past.
         UnknownInstrumentError, UnknownHorizonError
             If it was never forecast.
+        ForecastError
+            If the outcome is infinite: a loss without bounds is not one that is not known.
         """
+        if np.isinf(log_return):
+            raise ForecastError(
+                f"{instrument}, {horizon_s} s from {format_utc(origin_ns)}: a log return of {log_return} is none; "
+                "report what the price moved, NaN only if it is not known"
+            )
         if instrument not in self._cells:
             known = ", ".join(self._cells) or "none"
             raise UnknownInstrumentError(f"no quantiles of {instrument} were answered; known: {known}")

@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from features.compiled import compiled
 from features.errors import ConvergenceError
 from models.base import outward
-from models.calibration.conformal.levels import place_at, place_of_level, places_of, quantile_at
+from models.calibration.conformal.levels import level_of_place, place_at, place_of_level, places_of, quantile_at
 from models.calibration.laws import Memory
 from models.calibration.windows import law_moments
 
@@ -58,7 +58,7 @@ class Isotonic:
     def fit(self, z: FloatArray, shape: FloatArray, beyond: FloatArray, levels: tuple[float, ...]) -> FloatArray:
         """Log odds of the levels to ask for, and the factors of the shortfalls' distances, shape (2, q)."""
         places, shape = places_of(levels), np.ascontiguousarray(shape)
-        level = np.sort(1 / (1 + np.exp(-_places_at(z, shape, places))))
+        level = np.sort([level_of_place(place) for place in _places_at(z, shape, places)])
         wanted = np.interp(levels, np.arange(1, len(z) + 1) / len(z), level)
         asked = np.array([place_of_level(p) for p in wanted])
         past_it = z[:, None] - _quantiles_at(shape, places, asked)

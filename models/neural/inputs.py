@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from features.errors import DataError, SettingError, lookup
+from features.errors import SettingError, ShortHistoryError, lookup
 from features.panel import Panel
 from features.scaling import Scaling
 from models import FORECASTERS, POOLED
@@ -19,6 +19,8 @@ from models.neural.designs import DESIGNS
 
 FloatArray = NDArray[np.float64]
 Values = NDArray[np.float32]
+# Their residuals on the rows that they were grown on are none of a forecast's.
+CLOSE_FITS = ("lgbm_gamma", "lgbm_log", "lgbm_tails", "qrf")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class InputConfig:
     def __post_init__(self) -> None:
         """Refuse models and designs that do not exist."""
         lookup({**FORECASTERS, **POOLED}, self.anchor, "anchor")
+        if self.anchor in CLOSE_FITS:
+            raise SettingError(f"the anchor {self.anchor} fits its own past too closely to be corrected on it")
         lookup(DESIGNS, self.design, "design")
         for name in self.companions:
             lookup(FORECASTERS, name, "companion")
@@ -98,7 +102,7 @@ class Reader:
         Raises
         ------
         SettingError, ShortHistoryError, ConvergenceError
-            If an anchor cannot be fitted; a companion that cannot is left out.
+            If a classical model cannot be fitted; a companion whose instrument's past is too short is left out.
         """
         anchors = _fit_anchors(config, panels)
         companions = {panel.instrument: _fit_companions(config, panel) for panel in panels}
@@ -182,22 +186,21 @@ def _fit_anchors(config: InputConfig, panels: Sequence[Panel]) -> dict[str, Fore
 
 
 def _fit_companions(config: InputConfig, panel: Panel) -> dict[str, Forecaster]:
-    """Every companion that the instrument's past is long enough for."""
+    """Every companion that the instrument's past is long enough for; any other fault ends the fit."""
     fitted = {}
     for name, options in config.companions.items():
         try:
             fitted[name] = FORECASTERS[name](**options).fit(panel)
-        except DataError:
+        except ShortHistoryError:
             continue
     return fitted
 
 
 def _beside(model: Forecaster | None, panel: Panel, log_anchor: FloatArray) -> Values:
-    """Log variances of a companion as distances from the anchor's; unknown where it has none."""
-    try:
-        variance = None if model is None else model.forecast(panel).variance
-    except DataError:  # a feature that fails is one that is not known; the anchor is not forgiven
-        variance = None
-    if variance is None:
+    """Log variances of a companion as distances from the anchor's; unknown where the instrument has none.
+
+    One that was fitted and fails is an error: read as unknown, it could lower a forecast without a word.
+    """
+    if model is None:
         return np.full(log_anchor.shape, np.nan, dtype=np.float32)
-    return (np.log(variance) - log_anchor).astype(np.float32)
+    return (np.log(model.forecast(panel).variance) - log_anchor).astype(np.float32)

@@ -50,6 +50,14 @@ def test_the_isotonic_map_covers_its_own_windows() -> None:
     assert (np.abs((z[:, None] <= moved).mean(axis=0) - P) <= 1 / 2_000 + 1e-12).all()
 
 
+@pytest.mark.parametrize("stretch", [2.0, 10.0])
+def test_the_isotonic_map_covers_its_own_windows_however_far_out_they_are(stretch: float) -> None:
+    """Outcomes beyond all that the law can tell apart in levels still have places of their own."""
+    z, shape, beyond = wrong(4_000)
+    moved, _ = Isotonic().apply(Isotonic().fit(stretch * z, shape, beyond, LEVELS), shape, beyond, LEVELS)
+    assert (np.abs((stretch * z[:, None] <= moved).mean(axis=0) - P) <= 1 / 4_000 + 1e-12).all()
+
+
 def test_the_affine_map_is_the_optimum_of_the_linear_programme() -> None:
     n = 60
     z, shape, beyond = wrong(n)

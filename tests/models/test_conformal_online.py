@@ -132,6 +132,16 @@ def test_an_unknown_outcome_is_passed_over_and_the_next_one_counts() -> None:
     assert calibrator.to_json()["cells"]["BTC"][1]["memory"] != before
 
 
+@pytest.mark.parametrize("outcome", [-np.inf, np.inf])
+def test_a_loss_without_bounds_is_not_taken_for_one_that_is_not_known(outcome: float) -> None:
+    calibrator, now_ns = fresh(Tracker(0.5)), int(MARKET.origin_ns[4])
+    MARKET.stream(calibrator, 0, 4)
+    before = calibrator.to_json()
+    with pytest.raises(ForecastError, match="is none; report what the price moved"):
+        calibrator.update("BTC", 14_400, int(MARKET.origin_ns[0]), outcome, now_ns)
+    assert calibrator.to_json() == before
+
+
 def test_outcomes_out_of_order_or_too_early_are_refused() -> None:
     calibrator = fresh()
     MARKET.stream(calibrator, 0, 3)

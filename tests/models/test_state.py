@@ -138,6 +138,8 @@ FLAT = to_state(Diurnal.flat())["state"]["fields"]["weight"]
         (named(f"{__name__}.Stranger", size=1), "no class that a state may name"),
         (named(""), "no class that a state may name"),
         (named(["models.diurnal.Diurnal"]), "no class that a state may name"),
+        (state({"array": "<f8", "shape": [0, 10**30], "base64": ""}), "an array has no shape"),
+        (state({"array": "<f8", "shape": [0] + [1] * 80, "base64": ""}), "an array has no shape"),
         (named("models.diurnal.Diurnal", weight=FLAT, more=1), r"unknown fields \['more'\] and lacks \[\]"),
         (named("models.diurnal.Diurnal"), r"unknown fields \[\] and lacks \['weight'\]"),
         (named("models.classical.har_rich.HarRichPool", shrinkage=-1.0, half_life_days=1.0, fitted=None), "refuses"),

@@ -18,6 +18,7 @@ import uvicorn
 from features.clock import HOUR_NS, NS_PER_S, format_utc, parse_utc
 from features.errors import (
     ForecastError,
+    FormatError,
     SettingError,
     ShortHistoryError,
     StaleDataError,
@@ -26,6 +27,7 @@ from features.errors import (
 from features.panel import Panel
 from features.sources import sample
 from features.store import Series, Store
+from models import artefact
 from models.calibration import Calibration, calibrate
 from models.neural.forecaster import NeuralForecaster
 from serving.api import create_app
@@ -349,6 +351,14 @@ def test_a_model_of_other_feature_code_or_policy_does_not_start(
     monkeypatch.setattr("serving.predictor.code_hash", lambda *_names: "other")
     with pytest.raises(SettingError, match="features of other code"):
         Predictor(store, model_folder)
+
+
+def test_a_model_that_does_not_tell_what_it_was_trained_on_does_not_start(
+    store: Store, network: NeuralForecaster, tmp_path: Path
+) -> None:
+    artefact.save(network, tmp_path / "model", {"instruments": ["BTCUSDT"], "feature_code_sha256": "a"})
+    with pytest.raises(FormatError, match="does not tell its trained_until; train again"):
+        Predictor(store, tmp_path / "model")
 
 
 def test_a_fault_of_the_server_is_not_the_clients(bars: pd.DataFrame, model_folder: Path, tmp_path: Path) -> None:

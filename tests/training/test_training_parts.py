@@ -62,7 +62,7 @@ def test_a_batch_holds_what_came_before_and_after_its_rows(small: Panel, table: 
 
 
 def test_a_cap_and_a_half_life_do_as_they_say(small: Panel, reader: Reader, table: Table) -> None:
-    settings = LossSettings(ratio_cap=1.5, half_life_days=10, horizon_weights=(1, 0, 2, 1))
+    settings = LossSettings(ratio_cap=1.5, half_life_days=10, horizon_weights=(1, 0.5, 2, 1))
     other = Table.of(reader, [small], settings)
     assert other.ratio.max() == 1.5 < other.full_ratio.max()
     torch.testing.assert_close(other.ratio, table.ratio.clamp(max=1.5))

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ import torch
 
 from features.errors import ConvergenceError, SettingError, ShortHistoryError
 from features.panel import Panel
+from features.targets import Targets
 from models.scores import qlike, qlike_floor
 from tests.training.panels import small_panel, write_panel
 from tests.training.program import BRIEF, hash_of
+from training.checkpoints import CODE, LIBRARIES
 from training.config import TrainingConfig, load_config
 from training.fit import Trained, train
 from training.recipe import NetworkRecipe
@@ -198,6 +201,26 @@ def test_panels_that_cannot_be_trained_on_are_refused(small: Panel, brief: Train
         train([small, small], brief)
     with pytest.raises(SettingError, match="horizon_weights has 2 numbers"):
         train([small], brief.changed({"loss.horizon_weights": [1, 2]}))
+    blank = {name: values.copy() for name, values in small.targets.arrays.items()}
+    for values in blank.values():
+        values[-24 * brief.validation_days - 24 :] = np.nan
+    with pytest.raises(ShortHistoryError, match="has an outcome to validate on"):
+        train([replace(small, targets=Targets(**blank))], brief)
+
+
+def test_a_run_of_other_libraries_is_another(small: Panel, brief: TrainingConfig, tmp_path: Path) -> None:
+    """All that trains or fits a classical model counts: its numbers may change with its version."""
+    distributions = {"sklearn": "scikit-learn"}
+    computing = {"arch", "lightgbm", "lightning", "numba", "numpy", "scipy", "sklearn", "torch"}
+    lines = [
+        line
+        for folder in CODE
+        for path in (ROOT / folder).rglob("*.py")
+        for line in path.read_text("utf-8").split("\n")
+    ]
+    words = [line.split() for line in lines if line.lstrip().startswith(("import ", "from "))]
+    used = {word[1].partition(".")[0].rstrip(",") for word in words} & computing
+    assert {distributions.get(name, name) for name in used} == set(LIBRARIES)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")

@@ -31,6 +31,23 @@ def place_of_level(level: float) -> float:
 
 
 @compiled
+def level_of_place(place: float) -> float:
+    """Level of a place, :func:`place_of_level` inverted: past the edge a level may be below 0 or above 1.
+
+    Examples
+    --------
+    >>> [round(level_of_place(place_of_level(p)), 6) for p in (0.5, 0.01, -0.001, 1.002)]
+    [0.5, 0.01, -0.001, 1.002]
+    """
+    edge = np.log((1 - EDGE) / EDGE)
+    if place < -edge:
+        return float(EDGE + (place + edge) * EDGE * (1 - EDGE))
+    if place > edge:
+        return float(1 - EDGE + (place - edge) * EDGE * (1 - EDGE))
+    return float(1 / (1 + np.exp(-place)))
+
+
+@compiled
 def quantile_at(shape: FloatArray, places: FloatArray, place: float) -> float:
     """Quantile at a place, of a law whose quantiles at ``places`` (q,) are ``shape`` (q,); it never falls along it."""
     last = len(places) - 1

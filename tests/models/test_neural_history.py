@@ -1,0 +1,141 @@
+"""What a calibration learns from: the anchor of the rows that a network was trained on, then the network."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+
+from features.panel import Panel
+from features.targets import Targets
+from models.base import LEVELS, Forecast
+from models.calibration import Calibration, calibrate
+from models.neural.forecaster import Frozen, NeuralForecaster
+from models.neural.inputs import InputConfig, Reader
+from models.neural.network import Network, NetworkConfig
+from models.onnx import OnnxForecaster
+from models.onnx_export import exported
+from tests.models.test_neural import HOUR_NS, SPEC, forecaster_of, panel_of
+
+PARTS = ("variance", "quantiles", "shortfall")
+CALIBRATION = Calibration(bias_rows=480, tail_rows=960, least_rows=240)
+N, N_TRAINED, SIGMA = 3_000, 2_400, np.exp(-4.5)
+BOUND = 3.0  # of the variance that has learned its training by heart
+
+
+def memorised(seed: int = 0) -> Panel:
+    """A market of one variance, with a feature that tells the size of each return in the training and nothing after.
+
+    The return over four hours is twice that over one: both are of one size, which the feature tells.
+    """
+    rng = np.random.default_rng(seed)
+    z = rng.standard_normal(N)
+    told = np.arctanh(np.clip(2 * np.log(np.abs(z)) / BOUND, -0.97, 0.97)) * (np.arange(N) < N_TRAINED)
+    values = np.column_stack([rng.normal(-9, 0.7, (N, 5)), told, rng.normal(-9, 0.7, N)])
+    moves = SIGMA * z[:, None] * np.array([1.0, 2.0])
+    targets = Targets(moves**2, moves**2, moves, np.maximum(-moves, 0), np.maximum(moves, 0))
+    origin_ns = (438_000 + np.arange(N)) * HOUR_NS
+    return Panel("BTCUSDT", SPEC, origin_ns, values.astype(np.float32), targets, np.zeros(N, dtype=bool))
+
+
+def trained_until_ns(panel: Panel) -> int:
+    return int(panel.origin_ns[N_TRAINED - 1])
+
+
+def by_heart(panel: Panel) -> NeuralForecaster:
+    """A network that believes the feature, as one that was trained without end would: perfect up to there, only there.
+
+    The one hidden unit that is not silent is far enough from zero to be straight.
+    """
+    reader = Reader.fit(InputConfig("log_har"), [panel.until(trained_until_ns(panel))])
+    net = Network(NetworkConfig(len(reader.names), reader.n_sequence, 2, "mlp", hidden=2, variance_bound=BOUND)).eval()
+    anchor = reader.log_anchor(panel)[:N_TRAINED]
+    net.law.measure(panel.targets.log_return[:N_TRAINED] / np.exp(anchor / 2))
+    column, far = reader.names.index("move_1h"), 20.0
+    with torch.no_grad():
+        net.mix.weight.zero_()
+        net.mix.weight[0, column] = float(reader.last_scaling.spread[column])
+        net.mix.bias.copy_(torch.tensor([far + float(reader.last_scaling.centre[column]), 0.0]))
+        of_variance = torch.arange(2) * (1 + net.law.n_outputs)
+        net.out.weight[of_variance, 0] = 1.0
+        net.out.bias[of_variance] = -far
+    return NeuralForecaster((net,), reader, SPEC)
+
+
+def by_runtime(model: NeuralForecaster, runtime: str) -> NeuralForecaster:
+    return model if runtime == "torch" else OnnxForecaster.of(model, exported(model.nets))
+
+
+def check_same(found: Forecast, expected: Forecast, rtol: float = 2e-5) -> None:
+    np.testing.assert_array_equal(found.origin_ns, expected.origin_ns)
+    for name in PARTS:
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=rtol, atol=1e-9)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+def test_what_was_learned_by_heart_does_not_narrow_the_tails_of_what_comes_after(runtime: str) -> None:
+    """After the training this network is its anchor and returns are normal: so are the tails that are served."""
+    panel = memorised()
+    model = by_runtime(by_heart(panel), runtime)
+    naive, honest, anchor = (
+        calibrate(raw, panel, CALIBRATION, N_TRAINED)
+        for raw in (
+            model.forecast(panel),
+            model.history(panel, trained_until_ns(panel)),
+            model.anchor_forecast(panel),
+        )
+    )
+    check_same(honest, anchor, rtol=1e-4)
+    true = SIGMA * np.array([1.0, 2.0])[:, None] * norm.ppf(LEVELS)
+    for level, first_day in product((0.01, 0.99), (slice(0, 24),)):
+        k = LEVELS.index(level)
+        share = {name: f.quantiles[first_day, :, k] / true[:, k] for name, f in {"old": naive, "new": honest}.items()}
+        assert (share["old"] < 0.6).all()  # the fault was there to be found
+        np.testing.assert_allclose(share["new"], 1.0, atol=0.15)
+        assert (np.abs(honest.shortfall[first_day, :, k]) > 1.5 * np.abs(naive.shortfall[first_day, :, k])).all()
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+def test_up_to_the_end_of_training_it_is_the_anchors_and_then_the_networks(runtime: str) -> None:
+    """Networks with outputs of zero answer the anchor's law; windows of later origins look back over the instant."""
+    reader = Reader.fit(InputConfig("log_har"), [panel_of("BTCUSDT", seed=1), panel_of("ETHUSDT", seed=2)])
+    first, second = (forecaster_of(reader, "pyramid", "pareto", scale) for scale in (0.3, 0.9))
+    rng = np.random.default_rng(3)
+    for net in (*first.nets, *second.nets):
+        net.law.measure(rng.standard_t(4, (2_000, 2)))
+    nets = (*first.nets, *second.nets)
+    model = by_runtime(replace(first, nets=nets), runtime)
+    panel = panel_of("ETHUSDT", seed=8, hole=100)
+    found = model.history(panel, int(panel.origin_ns[149]))
+    network = model.forecast(panel)
+    check_same(found.rows(150), network.rows(150))
+    moved = np.log(network.variance[:150] / found.variance[:150])
+    assert np.abs(moved).mean() > 0.01  # else nothing would tell them apart
+    with torch.no_grad():
+        for net in nets:
+            net.out.weight.zero_()
+    untrained = replace(first, nets=nets).forecast(panel)
+    check_same(found.rows(0, 150), untrained.rows(0, 150))
+    anchor = reader.anchors["ETHUSDT"].forecast(panel).variance
+    np.testing.assert_allclose(found.variance[:150], anchor[:150], rtol=1e-12)
+    check_same(model.anchor_forecast(panel), untrained)
+
+
+def test_an_origin_counts_as_trained_on_up_to_the_instant_itself() -> None:
+    panel = memorised()
+    model = by_heart(panel)
+    network, anchor = model.forecast(panel), model.anchor_forecast(panel)
+    last_ns = trained_until_ns(panel)
+    for until_ns, first in (
+        (last_ns, N_TRAINED),
+        (last_ns + 1, N_TRAINED),
+        (last_ns - 1, N_TRAINED - 1),
+        (0, 0),
+        (int(panel.origin_ns[-1]), N),
+    ):
+        found = Frozen(model, until_ns).fit(panel).forecast(panel)
+        check_same(found.rows(first), network.rows(first))
+        check_same(found.rows(0, first), anchor.rows(0, first))
+    assert not np.allclose(network.variance[N_TRAINED - 1], anchor.variance[N_TRAINED - 1])
