@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from backtests.config import ModelEntry
+from backtests.config import MEMBERS, ModelEntry
 from backtests.fold_files import read_raw
 from backtests.fold_run import MACHINE, reason_of
 from features.panel import Panel
 from models.base import Forecast
-from models.calibration import Calibration, calibrate
+from models.calibration import OWN, Calibration, calibrate
 from models.combination import combine_forecasts
 from models.excursions import Excursions, forecast_excursions
+
+# A combination of calibrated members is not calibrated again: "no bias" outweighs every outcome, no tail is learned.
+KEPT = Calibration(prior_rows=10**12, least_rows=10**9)
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ def _made(task: Calibrating, entry: ModelEntry, panel: Panel) -> Made | None:
     if parts is None:
         return None
     raw, shape = parts
-    found = calibrate(raw, panel, task.settings, tail=entry.tail, recalibrate=entry.recalibrate, track=entry.track)
+    settings, tail = (KEPT, OWN) if entry.tail == MEMBERS else (task.settings, entry.tail)
+    found = calibrate(raw, panel, settings, tail=tail, recalibrate=entry.recalibrate, track=entry.track)
     return Made(found, None if shape is None else _with_tails_of(shape, found))
 
 

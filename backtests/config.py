@@ -14,6 +14,7 @@ from models.calibration import CONFORMAL, OWN, RECALIBRATIONS, Calibration
 from models.tails import TAILS
 
 FOLDER = Path(__file__).parent / "configs"
+MEMBERS = "members"  # tail of a combination whose calibrated members are joined as they are
 
 
 class Schedule(BaseModel):
@@ -68,7 +69,7 @@ class ModelEntry(BaseModel):
     @field_validator("tail")
     @classmethod
     def _known_tail(cls, tail: str) -> str:
-        return tail if tail == OWN else _known(TAILS, tail, "tail")
+        return tail if tail in (OWN, MEMBERS) else _known(TAILS, tail, "tail")
 
     @field_validator("recalibrate")
     @classmethod
@@ -86,6 +87,8 @@ class ModelEntry(BaseModel):
             raise ValueError(f"{self.name}: name either a forecaster or the rows that it combines")
         if self.combine and len(set(self.combine)) < max(2, len(self.combine)):
             raise ValueError(f"{self.name}: a combination needs two or more rows, each once")
+        if self.tail == MEMBERS and not self.combine:
+            raise ValueError(f"{self.name}: the tail {MEMBERS} is a combination's; choose another")
         if self.combine and (self.options or self.schedule != Refit()):
             raise ValueError(f"{self.name}: a combination takes no options and no schedule; its members have theirs")
         if self.forecaster is not None:

@@ -13,7 +13,9 @@ DEMO = "demo"
 TEXT_FIELDS = ("model", "horizon_s", "side")
 
 
-def track(result: DemoResult, plan: DemoPlan, config: TrainingConfig, tracking: Tracking, now_ms: int) -> tuple[int, str]:
+def track(
+    result: DemoResult, plan: DemoPlan, config: TrainingConfig, tracking: Tracking, now_ms: int
+) -> tuple[int, str]:
     """Log the run once and register its model; answers the model's version and alias.
 
     A demo's model is the champion where there is none, or another demo's; one that was promoted by a test it leaves.

@@ -12,6 +12,7 @@ from features.panel import Panel
 from features.pipeline import Progress, no_progress
 from models.base import LEVELS, Forecast, Forecaster, concatenate
 from models.calibration import Calibration, calibrate
+from models.neural.forecaster import Frozen
 
 
 def walk_forward(
@@ -27,8 +28,8 @@ def walk_forward(
     A fold's model is fitted on the panel as it stood at the fold's start:
     windows that had not ended then are NaN, which is the purge. Calibration
     moves on hour by hour, on windows that had ended. A model that was trained
-    beforehand must be one whose forecasts of its training are fit to learn
-    from: a network comes as :class:`models.neural.forecaster.Frozen`.
+    beforehand comes as :class:`models.neural.forecaster.Frozen`, so that
+    it is not calibrated on what it was trained on.
 
     Raises
     ------
@@ -51,7 +52,9 @@ def _fold(model: Forecaster, panel: Panel, start_ns: int, stop_ns: int, calibrat
     past = panel.until(stop_ns - 1)
     first = past.first_row_from(start_ns)
     recent = past.rows(max(0, first - calibration.warm_up_rows), len(past))
-    return calibrate(fitted.forecast(recent), recent, calibration, recent.first_row_from(start_ns))
+    handover_ns = fitted.trained_until_ns if isinstance(fitted, Frozen) else None
+    raw, first = fitted.forecast(recent), recent.first_row_from(start_ns)
+    return calibrate(raw, recent, calibration, first, handover_ns=handover_ns)
 
 
 def write_forecasts(forecasts: dict[str, Forecast], instrument: str, path: Path) -> None:

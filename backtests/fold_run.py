@@ -18,7 +18,9 @@ from models.base import Forecast, Forecaster, PooledForecaster
 
 MACHINE = (MemoryError, OSError)  # no fault of a model: the run stops and can go on, nothing is kept of the fold
 LEAST, MOST = 1e-30, 1e30  # of a variance: what single precision holds of it and of its square root's multiples
-TOLERANCE = 1e-9  # of a forecast that is computed from more rows than it may use; sums of other lengths round otherwise
+# Of a forecast that is computed from more rows than it may use: sums of other lengths round otherwise, and what a
+# network reads is rounded to single precision. A look ahead that mattered would be larger.
+TOLERANCE = 1e-7
 
 Fitted = Forecaster | PooledForecaster
 

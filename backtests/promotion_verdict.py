@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from backtests.compare import DieboldMariano, by_day, dm_test
+from backtests.compare import LEAST_DAYS, DieboldMariano, by_day, dm_test
 from backtests.coverage import tail_probability
 from backtests.forecast_file import SHORTFALL_LEVELS
 from features.clock import HOUR_S
@@ -95,6 +95,7 @@ def judge(contest: Contest) -> Verdict:
     at 5 %: QLIKE averaged over the horizons must be lower beyond chance (one-sided); FZ0 averaged over the horizons
     must not be higher beyond chance; neither may be at any horizon, nor may a tail's rate of hits be further from its
     level than the opponent's, each family of h horizons, or h times 4 levels, held to 5 % together (Bonferroni).
+    A comparison that cannot be made, on fewer than 20 days, speaks against the challenger, too.
     The distance of the rate k from the level p is compared by the daily means of
 
     .. math:: s_1 (I^1 - p) - s_0 (I^0 - p), \qquad s_j = \mathrm{sign}(\bar I^j - p)
@@ -110,9 +111,9 @@ def judge(contest: Contest) -> Verdict:
     Diebold & Mariano (1995), "Comparing predictive accuracy", J. Business & Economic Statistics 13(3).
     """
     lines = [*_losses(contest), *_distances(contest)]
-    reasons = [*_left_out(contest), *_no_win(lines), *_harm(lines)]
     used = np.isfinite(contest.challenger[QLIKE] - contest.opponent[QLIKE])
     days = len(np.unique(contest.day[used.any(axis=1)]))
+    reasons = [*_left_out(contest), *_too_few(lines, contest, used), *_no_win(lines), *_harm(lines)]
     return Verdict(tuple(lines), tuple(reasons), int(used.sum()), days)
 
 
@@ -169,16 +170,35 @@ def _left_out(contest: Contest) -> Iterator[str]:
         yield f"the challenger left out {contest.missing} scoreable windows, the first {contest.example}"
 
 
+def _too_few(lines: list[Line], contest: Contest, used: NDArray[np.bool_]) -> Iterator[str]:
+    """One sentence where any comparison has no p-value: of what there is too little, and how much there is."""
+    untold = [line for line in lines if not np.isfinite(line.p_worse)]
+    if not untold:
+        return
+    columns = {horizon_s: used[:, [h]] for h, horizon_s in enumerate(contest.horizons_s)} | {ALL_HORIZONS: used}
+    whole = {horizon_s: rows.all(axis=1) for horizon_s, rows in columns.items()}
+    days = {horizon_s: len(np.unique(contest.day[rows])) for horizon_s, rows in whole.items()}
+    least = min(untold, key=lambda line: days[line.horizon_s])
+    windows, n_days = int(whole[least.horizon_s].sum()), days[least.horizon_s]
+    counted = f"{least.named} has {_count(windows, 'window')} on {_count(n_days, 'day')}"
+    yield (
+        f"too few to tell: {len(untold)} of {len(lines)} comparisons cannot be made; {counted}, "
+        f"{LEAST_DAYS} days are needed: take a longer period"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _no_win(lines: list[Line]) -> Iterator[str]:
     line = next(line for line in lines if line.loss == QLIKE and line.horizon_s == ALL_HORIZONS)
-    if not np.isfinite(line.p_better):
-        yield "fewer than 20 days have windows of all horizons: nothing can be said; take a longer period"
-    elif line.p_better >= SIZE:
+    if line.p_better >= SIZE:
         yield f"no win: {line.named} {_told(line)}, p {line.p_better:.3f}, which is not below {SIZE:g}"
 
 
 def _harm(lines: list[Line]) -> Iterator[str]:
-    """Losses or distances that are larger beyond chance; what cannot be tested counts as harm."""
+    """Losses or distances that are larger beyond chance; see :func:`_too_few` for what cannot be tested."""
     families: dict[tuple[str, bool], list[Line]] = {}
     for line in lines:
         if (line.loss, line.horizon_s) != (QLIKE, ALL_HORIZONS):
@@ -186,7 +206,7 @@ def _harm(lines: list[Line]) -> Iterator[str]:
             families.setdefault((family, line.horizon_s == ALL_HORIZONS), []).append(line)
     for members in families.values():
         for line in members:
-            if not line.p_worse >= SIZE / len(members):
+            if line.p_worse < SIZE / len(members):
                 yield f"worse: {line.named} {_told(line)}, p {line.p_worse:.4f} of {len(members)} tests"
 
 

@@ -27,6 +27,7 @@ def _facts(run: "TrainingRun") -> dict[str, str]:
     return {
         "title": f"A network for {spoken(provenance['instruments'])}",
         "model_id": run.trained.model_id,
+        "run": run.key,
         "instruments": spoken(provenance["instruments"]),
         "horizons": spoken(hours(h) for h in run.trained.forecaster.spec.horizons_s),
         "anchor": f"`{run.config.inputs.anchor}`",
@@ -37,7 +38,10 @@ def _facts(run: "TrainingRun") -> dict[str, str]:
         "rows": ", ".join(f"{symbol} {n:,} rows" for symbol, n in provenance["rows"].items()),
         "lead_days": f"{period['lead_days']:.0f}",
         **{name: period[name] for name in ("known_until", "forecast_from", "test_from", "test_to")},
-        **{name: about[name] for name in ("spec_sha256", "data_sha256", "code_version", "code_sha256")},
+        **{
+            name: about[name]
+            for name in ("spec_sha256", "data_sha256", "code_version", "code_sha256", "forecasts_sha256")
+        },
         "config": toml_text(about["config"]).strip(),
         "epochs": _epochs(run),
         **_tables(run),

@@ -42,7 +42,9 @@ def train(
 ) -> None:
     """Train on the past, score on what came later, keep the model with its card; a killed run goes on where it was."""
     from backtests.scoring_tables import print_scores
-    from backtests.training_run import Asked, run_training
+    from backtests.training_job import Asked
+    from backtests.training_run import run_training
+    from backtests.training_scores import UNSEEN
     from backtests.training_tracking import track
     from training.config import load_config
     from training.tracking import DEFAULT_ROOT, Tracking
@@ -61,6 +63,9 @@ def train(
         version, alias = track(run, Tracking(root), int(time.time() * 1000))
         logged(1, 1)
     print_scores(console, run.held_out.scores)
+    for symbol, found in run.unseen.items():
+        console.print(f"{escape(symbol)}, never seen in training by `{UNSEEN}`", highlight=False, soft_wrap=True)
+        print_scores(console, found.scores)
     for line in run.told():
         console.print(escape(line), highlight=False, soft_wrap=True)
     console.print(f"model    version {version}, alias {alias}, in {escape(str(root / 'mlflow.db'))}", highlight=False)

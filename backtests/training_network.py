@@ -53,9 +53,13 @@ def trained_network(
     folder: Path,
     progress: Progress,
     *,
+    former: Path | None = None,
+    checkpoints: Path | None = None,
     with_onnx: bool = False,
 ) -> Trained:
     """Train on what was known, or find the artefact of the same inputs; a killed training goes on.
+
+    An artefact of other inputs, or a damaged one, is made again.
 
     Parameters
     ----------
@@ -64,6 +68,8 @@ def trained_network(
     data : hash of the panels.
     fold : what is trained on, and until when.
     folder : for the artefact.
+    former : of an earlier run, left as it is: taken if it is of the same inputs.
+    checkpoints : folder of finished epochs; beside ``folder`` if not given.
     with_onnx : keep the networks in their exported form, too.
 
     Raises
@@ -72,14 +78,16 @@ def trained_network(
         If no instrument has any row to train on.
     """
     key = _key(config, data, fold, with_onnx=with_onnx)
-    card = _card(folder)
-    seconds = 0.0
-    if card is None or card["provenance"].get("inputs_sha256") != key:
+    places = [folder] if former is None else [former, folder]
+    found = next((there for place in places if (there := _whole(place, key))), None)
+    if found is None:
         started = time.perf_counter()
-        _train(config, panels, data, fold, folder, key, progress, with_onnx=with_onnx)
+        kept = checkpoints or folder.parent / "checkpoints"
+        _train(config, panels, data, fold, folder, kept, key, progress, with_onnx=with_onnx)
         seconds = time.perf_counter() - started
+        found = Trained(artefact.load(folder), artefact.read_card(folder), folder, seconds)
     progress(1, 1)
-    return Trained(artefact.load(folder), artefact.read_card(folder), folder, seconds)
+    return found
 
 
 def _train(
@@ -88,6 +96,7 @@ def _train(
     data: str,
     fold: Fold,
     folder: Path,
+    checkpoints: Path,
     key: str,
     progress: Progress,
     *,
@@ -98,14 +107,14 @@ def _train(
         raise ShortHistoryError(
             f"{', '.join(panels)}: no row before {format_utc(fold.known_ns)} to train on; choose a later data.fit_until"
         )
-    made = train(past, config, progress, folder.parent / "checkpoints")
+    made = train(past, config, progress, checkpoints)
     told = provenance(past, config, made, data) | {
         "trained_until": format_utc(fold.known_ns),  # the last origins were known to it, if not their outcomes
         "rows": {panel.instrument: len(panel) for panel in past},
         "code_version": metadata.version("margincast"),
         "inputs_sha256": key,
     }
-    discard(folder)  # of other inputs
+    discard(folder)  # of other inputs, or damaged
     artefact.save(made.forecaster, folder, told, with_onnx=with_onnx)
 
 
@@ -118,10 +127,13 @@ def _key(config: TrainingConfig, data: str, fold: Fold, *, with_onnx: bool) -> s
     return sha256_of([settings, data, rows, code, metadata.version("torch"), with_onnx])
 
 
-def _card(folder: Path) -> dict[str, Any] | None:
-    """The card of an artefact that is there and whole; a damaged one is made again."""
+def _whole(folder: Path, key: str) -> Trained | None:
+    """The artefact that is there, if it is of these inputs and every file of it is what it was."""
     try:
-        return artefact.read_card(folder)
+        card = artefact.read_card(folder)
+        if card["provenance"].get("inputs_sha256") != key:
+            return None
+        return Trained(artefact.load(folder), card, folder, 0.0)
     except DataError:
         return None
 

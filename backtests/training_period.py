@@ -76,6 +76,11 @@ def period_of(
     last_ns = max(int(panel.origin_ns[-1]) for panel in panels.values())
     first_ns = _origin_from(known_ns, spec)
     to_ns = parse_utc(test_to) if test_to else last_ns
+    if test_to and to_ns <= first_ns:
+        raise SettingError(
+            f"--to {test_to} is not after the first forecast, {format_utc(first_ns)}, which is made where training ends"
+            f" (data.fit_until {data.fit_until}); choose a later --to"
+        )
     lead_ns = min(LEAD_DAYS * DAY_NS, (min(to_ns, last_ns) - first_ns) // LEAD_SHARE)
     from_ns = parse_utc(test_from) if test_from else _origin_from(first_ns + lead_ns // DAY_NS * DAY_NS, spec)
     _check_test(data, from_ns, to_ns, first_ns, last_ns)

@@ -1,5 +1,6 @@
 """The page of a training run: what it learned, what it is worth, where it is off."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,10 @@ from backtests.comparison_tables import cost_table, missing_table
 from backtests.comparison_texts import told
 from backtests.comparison_view import Board, board_of, figure, hours, spoken
 from backtests.report import Section, write_report
+from backtests.training_compared import Compared
 from backtests.training_report_figures import importance_map, loss_curves, skill_dots
 from backtests.training_report_tables import level_table, skill_table, tercile_table, unseen_table
-from backtests.training_scores import BASELINE, NETWORK, TRACKED, Compared
+from backtests.training_scores import BASELINE, NETWORK, TRACKED
 from models.neural.importance import Importances
 
 if TYPE_CHECKING:
@@ -43,10 +45,11 @@ def write_training_report(path: Path, run: "TrainingRun") -> None:
         path,
         f"margincast: a network trained on {spoken(run.trained.card['provenance']['instruments'])}",
         told(texts.LEAD + (texts.SHORT_LEAD if run.period.is_lead_short else ""), **about["period"]),
-        _tiles(board, found, run),
+        _tiles(found, run),
         [section for section in sections if section is not None],
-        f"model {run.trained.model_id} · data {about['data_sha256']} · features {about['spec_sha256']} · "
-        f"code {about['code_sha256']} · version {about['code_version']} · numbers in scores.json",
+        f"run {run.key} · model {run.trained.model_id} · data {about['data_sha256']} · "
+        f"features {about['spec_sha256']} · code {about['code_sha256']} · version {about['code_version']} · "
+        "numbers in scores.json",
     )
 
 
@@ -132,17 +135,26 @@ def missing_section(missing: Sequence[Mapping[str, Any]]) -> Section | None:
     return Section("Missing forecasts", texts.MISSING, [missing_table(missing)]) if missing else None
 
 
-def _tiles(board: Board, found: Compared, run: "TrainingRun") -> list[tuple[str, str]]:
-    """The page in a few figures."""
+def skill_tiles(skills: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> list[tuple[str, str]]:
+    """QLIKE saved, by horizon, over the baseline and over the classical model that did best; signs as in the table."""
     tiles = []
-    for h in board.by_horizon:
-        for other, row in found.skills.get(h, {}).items():
-            if other == BASELINE:
-                gain = figure(row, "detail", "vs", "qlike", "skill")
-                tiles.append((f"{hours(h)} QLIKE against {other} (less is better)", f"{-100 * gain:+.1f} %"))
+    for h, by_model in skills.items():
+        gains = {other: figure(row, "detail", "vs", "qlike", "skill") for other, row in by_model.items()}
+        best = min((other for other in gains if math.isfinite(gains[other])), key=gains.__getitem__, default=BASELINE)
+        for other in dict.fromkeys((BASELINE, best)):
+            if math.isfinite(gains.get(other, math.nan)):
+                which = ", the best classical model" if other == best else ""
+                tiles.append(
+                    (f"{hours(h)} QLIKE saved over {other}{which} (more is better)", f"{100 * gains[other]:+.1f} %")
+                )
+    return tiles
+
+
+def _tiles(found: Compared, run: "TrainingRun") -> list[tuple[str, str]]:
+    """The page in a few figures."""
     seeds, rows = len(run.config.seeds), sum(run.trained.card["provenance"]["rows"].values())
     return [
-        *tiles,
+        *skill_tiles(found.skills),
         ("networks, one a seed", str(seeds)),
         ("rows of all instruments that were trained on", f"{rows:,}"),
     ]

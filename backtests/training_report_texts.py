@@ -7,8 +7,11 @@ forecast: a line a network, told apart by its seed. The weights of the best vali
 SKILLS = """
 The network held against each classical model on the same windows, positive is better: the share of the other's QLIKE
 and tail pinball that it saves, with an interval of 95 % in which the hours and instruments of a day count as one, and
-its FZ0 less the other's, where negative is better. DM t: below -2 the network is better beyond chance. In the picture
-blue is better beyond chance, red worse, grey open.
+its FZ0 less the other's, where negative is better. DM t: below -2 the network is better beyond chance, above 2 worse.
+Where t and interval disagree, t counts: `margincast promote` decides by that test. The interval, and by it the
+picture's colours (blue: all of it is better, red: worse, grey: neither), draws blocks of ten days; t rests on the mean
+difference of a day and its correlation over many days. Few days, or a few stormy ones, move the two apart, and an
+interval on one side of zero beside a t between -2 and 2 is no proof.
 """
 COVERAGE = """
 Returns beyond each quantile of the network, in percent, should be as many as its name says; and beyond the 1 % and the

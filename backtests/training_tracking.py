@@ -10,7 +10,8 @@ from backtests.comparison_plots import model_figures
 from backtests.comparison_tracking import LONGEST_PARAM, flat
 from backtests.comparison_view import hours
 from backtests.report import Section, write_report
-from backtests.training_run import CARD, MODEL, REPORT, SCORES, TrainingRun
+from backtests.training_job import MODEL
+from backtests.training_run import CARD, REPORT, SCORES, TrainingRun
 from backtests.training_scores import NETWORK, TRACKED
 from features.files import sha256_of
 from training.tracking import CHALLENGER, CHAMPION, RunRecord, Tracking

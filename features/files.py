@@ -1,6 +1,7 @@
 """Files that are whole or not there: written beside, then renamed; and content hashes."""
 
 import fcntl
+import glob
 import hashlib
 import importlib.util
 import json
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+PART, LOCK = ".part", ".lock"
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
@@ -20,7 +23,8 @@ def written_whole(path: Path) -> Iterator[Path]:
     The block makes a file or a folder there. A folder's name holds the hash of what it
     is made from: one that another process finished meanwhile stays.
 
-    If the block fails or is interrupted, ``path`` keeps its former content.
+    If the block fails or is interrupted, ``path`` keeps its former content. What a writer of the same path that was
+    killed has left behind is removed; one that lives holds a lock beside its scratch path, which its death lets go.
 
     Examples
     --------
@@ -32,16 +36,40 @@ def written_whole(path: Path) -> Iterator[Path]:
     ('done', 1)
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
-    try:
-        yield scratch
-        if scratch.is_dir() and path.exists():
-            return
-        os.replace(scratch, path)  # noqa: PTH105 - replaces atomically on POSIX and Windows
-    finally:
-        if scratch.is_dir():
-            shutil.rmtree(scratch)
-        scratch.unlink(missing_ok=True)
+    _remove_stale(path)
+    scratch = path.with_name(f".{path.name}.{uuid4().hex[:8]}{PART}")
+    with locked(_lock_of(scratch)):
+        try:
+            yield scratch
+            if scratch.is_dir() and path.exists():
+                return
+            os.replace(scratch, path)  # noqa: PTH105 - replaces atomically on POSIX and Windows
+        finally:
+            _remove(scratch)
+            _lock_of(scratch).unlink(missing_ok=True)
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove scratch paths whose lock nobody holds; one without a lock may be anybody's, and stays."""
+    for lock in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}{PART}{LOCK}"):
+        try:
+            with lock.open("a") as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(lock.with_name(lock.name.removesuffix(LOCK)))
+                lock.unlink(missing_ok=True)
+        except OSError:  # its writer lives, or it is not ours to remove
+            continue
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+
+
+def _lock_of(scratch: Path) -> Path:
+    return scratch.with_name(f"{scratch.name}{LOCK}")
 
 
 @contextmanager
@@ -89,9 +117,7 @@ def is_sealed(path: Path) -> bool:
 def discard(path: Path) -> None:
     """Remove a file or folder and its seal, as far as they are there."""
     _seal_of(path).unlink(missing_ok=True)
-    if path.is_dir():
-        shutil.rmtree(path)
-    path.unlink(missing_ok=True)
+    _remove(path)
 
 
 def content_sha256(path: Path) -> str:

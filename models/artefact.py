@@ -58,7 +58,8 @@ def save(forecaster: NeuralForecaster, folder: Path, provenance: Mapping[str, An
         scratch.mkdir()
         for number, net in enumerate(forecaster.nets):
             state = {name: value.contiguous().cpu() for name, value in net.state_dict().items()}
-            safetensors.torch.save_file(state, scratch / weights_name(number))
+            # save_file would make a file that none but its owner may read
+            (scratch / weights_name(number)).write_bytes(safetensors.torch.save(state))
         if with_onnx:
             _export(forecaster, scratch)
         card = {
@@ -92,16 +93,18 @@ def read_card(folder: Path) -> dict[str, Any]:
     """
     path = folder / CARD
     if not path.is_file():
-        raise MissingFileError(f"{path}: no such file; run `margincast demo` to train a model, or name its folder")
+        inner = sorted(found.parent.name for found in folder.glob(f"*/{CARD}"))
+        remedy = f"name {folder / inner[0]}" if inner else "name the folder of a model; `margincast train` makes one"
+        raise MissingFileError(f"{path}: no such file; {remedy}")
     try:
         card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         stated = card.pop("model_id")
-        found = card.get("format")
+        found, own = card.get("format"), sha256_of(card)  # NaN, which Python reads, has no hash
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(f"{path}: not a model card ({error!r}); {RESTORE}") from error
     if found != FORMAT:
         raise FormatError(f"{path}: is of format {found!r}, this code reads format {FORMAT}; train again")
-    if sha256_of(card) != stated:
+    if own != stated:
         raise FormatError(f"{path}: was changed after training (hash differs); {RESTORE}")
     if set(card) | {"model_id"} != KEYS:
         raise FormatError(f"{path}: has the keys {', '.join(sorted(card))}; train again")

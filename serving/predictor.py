@@ -218,4 +218,4 @@ class Predictor:
         start = max(0, first - self.calibration.warm_up_rows)
         recent = panel.rows(start, len(panel))
         history = self.forecaster.history(recent, self.trained_until_ns)
-        return calibrate(history, recent, self.calibration, first - start)
+        return calibrate(history, recent, self.calibration, first - start, handover_ns=self.trained_until_ns)

@@ -8,7 +8,9 @@ from typing import Any
 from pydantic import Field, ValidationError, model_validator
 
 from features.errors import MissingFileError, SettingError
+from training.faults_in_words import in_words
 from training.settings import (
+    MOST_DAYS,
     DataSettings,
     InputSettings,
     LossSettings,
@@ -16,10 +18,12 @@ from training.settings import (
     NetworkSettings,
     OptimiserSettings,
     Settings,
+    Whole,
 )
 
 FOLDER = Path(__file__).parent / "configs"
 DEMO = FOLDER / "demo.toml"
+MOST_SEEDS = 2**63  # torch's generators take no other
 
 
 class TrainingConfig(Settings):
@@ -29,11 +33,11 @@ class TrainingConfig(Settings):
     ``patience`` epochs (0: never) is trained no further; without them the last epoch's weights are.
     """
 
-    epochs: int = Field(gt=0)
-    batch_size: int = Field(gt=0)
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
-    validation_days: int = Field(default=0, ge=0)
-    patience: int = Field(default=0, ge=0)
+    epochs: Whole = Field(gt=0)
+    batch_size: Whole = Field(gt=0)
+    seeds: tuple[Whole, ...] = Field(default=(0,), min_length=1)
+    validation_days: Whole = Field(default=0, ge=0, le=MOST_DAYS)
+    patience: Whole = Field(default=0, ge=0)
     data: DataSettings | None = None
     inputs: InputSettings = InputSettings()
     network: NetworkSettings = Field(default_factory=NetworkSettings)
@@ -43,19 +47,19 @@ class TrainingConfig(Settings):
 
     @model_validator(mode="after")
     def _whole(self) -> "TrainingConfig":
-        if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
-            raise ValueError(f"seeds {self.seeds}: name each once, from 0 on")
+        if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0 or max(self.seeds) >= MOST_SEEDS:
+            raise ValueError(f"seeds {self.seeds}: name each once, from 0 on, below 2^63")
         return self
 
-    def changed(self, changes: Mapping[str, Any]) -> "TrainingConfig":
-        """The same run with other values, named by dotted keys; checked as a file is.
+    def changed(self, changes: Mapping[str, Any], where: str = "changed configuration") -> "TrainingConfig":
+        """The same run with other values, named by dotted keys; checked as a file is, ``where`` begins what is said.
 
         Examples
         --------
         >>> TrainingConfig(epochs=3, batch_size=64).changed({"loss.ratio_cap": 8}).loss.ratio_cap
         8.0
         """
-        return _checked(_merged(self.model_dump(), changes), "changed configuration")
+        return _checked(_merged(self.model_dump(), changes), where)
 
 
 def load_config(name: str | Path, overrides: Sequence[str] = ()) -> TrainingConfig:
@@ -80,6 +84,10 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> TrainingConf
     """
     packaged = sorted(path.stem for path in FOLDER.glob("*.toml") if not path.stem.startswith("tune_"))
     path = FOLDER / f"{name}.toml" if name in packaged else Path(name)
+    if path.is_dir():
+        raise MissingFileError(f"{name}: is a folder; name the TOML file in it")
+    if (FOLDER / f"{name}.toml").is_file() and name not in packaged:
+        raise SettingError(f"{name}: is a search; `margincast tune` takes it, here give {', '.join(packaged)}")
     if not path.is_file():
         raise MissingFileError(f"{name}: no such file; give a training configuration in TOML, or {', '.join(packaged)}")
     try:
@@ -122,8 +130,5 @@ def _checked(table: Mapping[str, Any], where: str) -> TrainingConfig:
     try:
         return TrainingConfig.model_validate(table)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}".removeprefix(": ")
-            for e in error.errors()
-        )
+        faults = in_words(error, TrainingConfig, table)
         raise SettingError(f"{where}: {faults}; correct these keys") from error

@@ -2,19 +2,25 @@
 
 import math
 from datetime import date
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator, model_validator
 
+from models import FORECASTERS, POOLED
 from models.neural.inputs import InputConfig
-from models.neural.network import Network, NetworkConfig
+from models.neural.network import NetworkConfig
+from training.options import LARGEST, check_model, check_network
+
+Whole = Annotated[int, Strict()]  # neither true nor 2.0
+Number = Annotated[float, Strict()]  # a whole one too, but not true
+Flag = Annotated[bool, Strict()]
+MOST_DAYS = 100_000  # of any stretch of time: nanoseconds stay within 64 bits
 
 
 class Settings(BaseModel):
-    """A table of keys: frozen, and none that is not known."""
+    """A table of keys: frozen, none that is not known, and every number finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataSettings(Settings):
@@ -35,6 +41,13 @@ class DataSettings(Settings):
         """TOML has dates of its own, where a string is meant."""
         return instant.isoformat() if isinstance(instant, date) else instant
 
+    @field_validator("symbols")
+    @classmethod
+    def _each_once(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := sorted({symbol for symbol in symbols if symbols.count(symbol) > 1}):
+            raise ValueError(f"{', '.join(twice)} is named twice; name each once")
+        return symbols
+
 
 class InputSettings(Settings):
     """What a network reads; see :class:`models.neural.inputs.InputConfig`."""
@@ -48,6 +61,9 @@ class InputSettings(Settings):
     @model_validator(mode="after")
     def _exists(self) -> "InputSettings":
         self.plain()
+        check_model({**FORECASTERS, **POOLED}[self.anchor], self.anchor_options, self.anchor, "anchor_options")
+        for name, options in self.companions.items():
+            check_model(FORECASTERS[name], options, name, f"companions.{name}")
         return self
 
     def plain(self) -> InputConfig:
@@ -65,17 +81,16 @@ class NetworkSettings(Settings):
     encoder_options: dict[str, Any] = Field(default_factory=dict)
     head: str = "pareto"
     head_options: dict[str, Any] = Field(default_factory=dict)
-    hidden: int = Field(default=48, ge=1)
-    dropout: float = Field(default=0.3, ge=0, lt=1)
-    input_dropout: float = Field(default=0.3, ge=0, lt=1)
-    variance_bound: float = Field(default=1.0, gt=0)
-    embedding: int = Field(default=0, ge=0)
-    embedding_dropout: float = Field(default=0.3, ge=0, le=1)
+    hidden: Whole = Field(default=48, ge=1, le=LARGEST)
+    dropout: Number = Field(default=0.3, ge=0, lt=1)
+    input_dropout: Number = Field(default=0.3, ge=0, lt=1)
+    variance_bound: Number = Field(default=1.0, gt=0)
+    embedding: Whole = Field(default=0, ge=0, le=LARGEST)
+    embedding_dropout: Number = Field(default=0.3, ge=0, le=1)
 
     @model_validator(mode="after")
     def _builds(self) -> "NetworkSettings":
-        with torch.random.fork_rng(devices=[]):
-            Network(self.sized(8, 8, 2, 1))  # options are checked by the parts that take them
+        check_network(self.sized(8, 8, 2, 1))  # options are checked by the parts that take them
         return self
 
     def sized(self, n_last: int, n_sequence: int, n_horizons: int, n_instruments: int) -> NetworkConfig:
@@ -93,14 +108,14 @@ class LossSettings(Settings):
     ``half_life_days``: a row counts half of one that is so much younger; 0: all alike.
     """
 
-    density_weight: float = Field(default=0.0, ge=0)
-    pinball_weight: float = Field(default=4.0, ge=0)
-    fz0_weight: float = Field(default=0.2, ge=0)
-    fz0_from_epoch: int = Field(default=0, ge=0)
-    horizon_weights: tuple[float, ...] = ()
-    ratio_cap: float | tuple[float, ...] = 0.0
-    log_weight: float = Field(default=0.0, ge=0)
-    half_life_days: float = Field(default=0.0, ge=0)
+    density_weight: Number = Field(default=0.0, ge=0)
+    pinball_weight: Number = Field(default=4.0, ge=0)
+    fz0_weight: Number = Field(default=0.2, ge=0)
+    fz0_from_epoch: Whole = Field(default=0, ge=0)
+    horizon_weights: tuple[Number, ...] = ()
+    ratio_cap: Number | tuple[Number, ...] = 0.0
+    log_weight: Number = Field(default=0.0, ge=0)
+    half_life_days: Number = Field(default=0.0, ge=0)
 
     @model_validator(mode="after")
     def _weighs(self) -> "LossSettings":
@@ -124,11 +139,11 @@ class OptimiserSettings(Settings):
     is kept; 0: the weights themselves.
     """
 
-    learning_rate: float = Field(default=1e-3, gt=0)
-    weight_decay: float = Field(default=0.1, ge=0)
-    gradient_clip: float = Field(default=1.0, ge=0)
-    ema_decay: float = Field(default=0.99, ge=0, lt=1)
-    warm_up: float = Field(default=0.0, ge=0, lt=1)
+    learning_rate: Number = Field(default=1e-3, gt=0)
+    weight_decay: Number = Field(default=0.1, ge=0)
+    gradient_clip: Number = Field(default=1.0, ge=0)
+    ema_decay: Number = Field(default=0.99, ge=0, lt=1)
+    warm_up: Number = Field(default=0.0, ge=0, lt=1)
 
 
 class MachineSettings(Settings):
@@ -138,11 +153,11 @@ class MachineSettings(Settings):
     """
 
     accelerator: Literal["cpu", "cuda"] = "cpu"
-    devices: int = Field(default=1, ge=1)
+    devices: Whole = Field(default=1, ge=1, le=1_024)
     strategy: Literal["single", "ddp"] = "single"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    compile: bool = False
-    threads: int = Field(default=0, ge=0)
+    compile: Flag = False
+    threads: Whole = Field(default=0, ge=0, le=1_024)
 
     @model_validator(mode="after")
     def _several(self) -> "MachineSettings":

@@ -21,6 +21,7 @@ from training.fit import Trained, train
 from training.toml_text import toml_text
 from training.tracking import Run, RunRecord, Tracking
 from training.tune_config import FoldSettings, TuneConfig
+from training.tune_reach import check_reach
 from training.tune_score import validation_loss
 from training.tune_study import Counts, Study, opened
 
@@ -102,10 +103,13 @@ def tune(
     ------
     ConvergenceError
         If no trial of the study went through all folds.
+    ShortHistoryError
+        If the data end before a fold, or before the training that the best configuration is for.
     FormatError, SettingError
         See :func:`training.tune_study.opened` and :meth:`training.tune_config.TuneConfig.training`.
     """
     base, key, n_folds = search.config.training(), search.key, len(search.config.folds)
+    check_reach(search.config, base, search.panels)
     with (
         opened(search.study, search.config, key) as study,
         tracking.begin(f"tune {search.config.base}", key) as run,

@@ -3,18 +3,19 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Discriminator, Field, PrivateAttr, Tag, ValidationError, model_validator
 
 from features.clock import parse_utc
 from features.errors import MissingFileError, SettingError
 from training.config import FOLDER, TrainingConfig, load_config
-from training.settings import DataSettings, Settings
+from training.faults_in_words import in_words
+from training.settings import DataSettings, Flag, Number, Settings, Whole
 
 PREFIX = "tune_"
-Choice = bool | int | float | str
+Choice = Flag | Whole | Number | str
 
 
 class Range(Settings):
@@ -23,10 +24,10 @@ class Range(Settings):
     ``log``: small ones are tried as often as large ones. ``step``: only ``low``, ``low + step``, and so on.
     """
 
-    low: int | float
-    high: int | float
-    log: bool = False
-    step: int | float | None = None
+    low: Whole | Number
+    high: Whole | Number
+    log: Flag = False
+    step: Whole | Number | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> "Range":
@@ -43,6 +44,16 @@ class Range(Settings):
         if isinstance(self.low, int) and isinstance(self.high, int) and not isinstance(self.step, float):
             return IntDistribution(self.low, self.high, log=self.log, step=self.step or 1)
         return FloatDistribution(float(self.low), float(self.high), log=self.log, step=self.step)
+
+
+def _range_or_choices(values: object) -> str:
+    """Which of the two a value of the space is meant as: what is wrong with it is then told of that one alone."""
+    return "range" if isinstance(values, Range | Mapping) else "choices"
+
+
+Values = Annotated[
+    Annotated[Range, Tag("range")] | Annotated[tuple[Choice, ...], Tag("choices")], Discriminator(_range_or_choices)
+]
 
 
 class FoldSettings(Settings):
@@ -77,19 +88,30 @@ class TuneConfig(Settings):
     """
 
     base: str
-    trials: int = Field(ge=1)
-    seed: int = Field(default=0, ge=0)
-    startup_trials: int = Field(default=8, ge=1)
+    trials: Whole = Field(ge=1)
+    seed: Whole = Field(default=0, ge=0)
+    startup_trials: Whole = Field(default=8, ge=1)
     overrides: dict[str, Any] = Field(default_factory=dict)
-    space: dict[str, Range | tuple[Choice, ...]] = Field(min_length=1)
+    space: dict[str, Values] = Field(min_length=1)
     folds: tuple[FoldSettings, ...] = Field(min_length=1)
     data: DataSettings | None = None
+    _file: str = PrivateAttr(default="search")
 
     @model_validator(mode="after")
     def _choices(self) -> "TuneConfig":
         for key, values in self.space.items():
             if isinstance(values, tuple) and len(set(values)) < max(2, len(values)):
                 raise ValueError(f"space.{key}: give two or more choices, each once")
+        return self
+
+    @property
+    def file(self) -> str:
+        """Where it was read from, as a fault tells it."""
+        return self._file
+
+    def named(self, file: str) -> Self:
+        """The same, with the file that its faults are told of."""
+        self._file = file
         return self
 
     def training(self) -> TrainingConfig:
@@ -101,12 +123,12 @@ class TuneConfig(Settings):
             If there is no such base, or a key of the space or a bound of it is none of its.
         """
         changes = self.overrides | ({"data": self.data.model_dump()} if self.data else {})
-        base = load_config(self.base).changed(changes)
+        base = load_config(self.base).changed(changes, f"{self._file}: overrides of {self.base}")
         if base.data is None:
-            raise SettingError(f"{self.base} has no table [data], and the search has none; say which bars to train on")
+            raise SettingError(f"{self._file}: has no table [data], nor has {self.base}; say which bars to train on")
         for key, values in self.space.items():
             for value in (values.low, values.high) if isinstance(values, Range) else values:
-                base.changed({key: value})
+                base.changed({key: value}, f"{self._file}: space of {self.base}")
         return base
 
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -132,6 +154,10 @@ def load_tune(name: str | Path) -> TuneConfig:
     """
     packaged = sorted(path.stem for path in FOLDER.glob(f"{PREFIX}*.toml"))
     path = FOLDER / f"{name}.toml" if name in packaged else Path(name)
+    if path.is_dir():
+        raise MissingFileError(f"{name}: is a folder; name the TOML file in it")
+    if (FOLDER / f"{name}.toml").is_file() and name not in packaged:
+        raise SettingError(f"{name}: is no search; `margincast train` takes it, here give {', '.join(packaged)}")
     if not path.is_file():
         raise MissingFileError(f"{name}: no such search; give a TOML file, or one of {', '.join(packaged)}")
     try:
@@ -142,10 +168,6 @@ def load_tune(name: str | Path) -> TuneConfig:
 
 def _checked(table: Mapping[str, Any], where: str) -> TuneConfig:
     try:
-        return TuneConfig.model_validate(table)
+        return TuneConfig.model_validate(table).named(where)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}".removeprefix(": ")
-            for e in error.errors()
-        )
-        raise SettingError(f"{where}: {faults}; correct these keys") from error
+        raise SettingError(f"{where}: {in_words(error, TuneConfig, table)}; correct these keys") from error

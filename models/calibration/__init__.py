@@ -47,6 +47,7 @@ def calibrate(
     *,
     recalibrate: str | None = None,
     track: bool | str | Conformal = False,
+    handover_ns: int | None = None,
 ) -> Forecast:
     """Debias the variance, then give it tails by what the last year's residuals say.
 
@@ -59,6 +60,10 @@ def calibrate(
     tail : ``own``, the model's shape moved by :func:`historical_shift`, or a name of :data:`models.tails.TAILS`.
     recalibrate : map the quantiles by a name of :data:`RECALIBRATIONS`, refitted monthly.
     track : move the quantiles on by a method of :data:`CONFORMAL`, by its name or itself; True: by the tracker.
+    handover_ns : origins up to this instant were forecast by another model than those after it, which it taught.
+        All tails learn from the residuals of both, each standardised by its own debiased variance. The later model's
+        variance is debiased by its own windows: one of the other counts as if RV/f had been 1, for what the other
+        was biased by, the later may have learned to correct. None: one model.
 
     Returns
     -------
@@ -75,7 +80,7 @@ def calibrate(
     variance = np.empty_like(raw.variance)
     quantiles, shortfall = np.empty_like(raw.quantiles), np.empty_like(raw.shortfall)
     for h in range(len(raw.horizons_s)):
-        part = standardised(raw, panel, h, chain, first_row)
+        part = standardised(raw, panel, h, chain, first_row, handover_ns)
         variance[:, h], scale = part.variance, np.sqrt(part.variance)[:, None]
         shape, beyond = part.shape, part.beyond
         if chain.method is not None:

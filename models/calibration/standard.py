@@ -80,7 +80,9 @@ def rows_of(raw: Forecast, panel: Panel) -> NDArray[np.int64]:
     return rows
 
 
-def standardised(raw: Forecast, panel: Panel, h: int, chain: Chain, first_row: int = 0) -> Standard:
+def standardised(
+    raw: Forecast, panel: Panel, h: int, chain: Chain, first_row: int = 0, handover_ns: int | None = None
+) -> Standard:
     """Horizon h of a forecast, untracked: debiased, with its tail, recalibrated.
 
     Parameters
@@ -90,12 +92,18 @@ def standardised(raw: Forecast, panel: Panel, h: int, chain: Chain, first_row: i
     h : column of the horizon in ``raw``.
     chain : what is done; tracking is not done here.
     first_row : rows before it may be left with the model's own tails.
+    handover_ns : see :func:`models.calibration.calibrate`.
     """
     rows, settings = rows_of(raw, panel), chain.settings
     step_ns, horizon_ns = panel.spec.every_s * NS_PER_S, raw.horizons_s[h] * NS_PER_S
     column = panel.horizon_index(raw.horizons_s[h])
     ended = Ended.of(raw.origin_ns, raw.origin_ns, horizon_ns, settings.bias_rows * step_ns)
-    bias = bias_of_ended(raw.variance[:, h], panel.targets.realised_variance[rows, column], ended, settings)
+    realised = panel.targets.realised_variance[rows, column]
+    bias = bias_of_ended(raw.variance[:, h], realised, ended, settings)
+    if handover_ns is not None:
+        later = raw.origin_ns > handover_ns
+        as_forecast = np.where(later | np.isnan(realised), realised, raw.variance[:, h])
+        bias = np.where(later, bias_of_ended(raw.variance[:, h], as_forecast, ended, settings), bias)
     variance = (raw.variance[:, h] * bias).astype(raw.variance.dtype, copy=False)
     standard = np.sqrt(raw.variance[:, h])[:, None]
     shape, beyond = raw.quantiles[:, h] / standard, raw.shortfall[:, h] / standard

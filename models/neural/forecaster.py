@@ -1,5 +1,6 @@
 """Trained networks as a forecaster: panels in, forecasts out, torch kept inside."""
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +63,8 @@ class NeuralForecaster:
     def history(self, panel: Panel, trained_until_ns: int) -> Forecast:
         """Forecasts that a calibration may learn from: the anchor's up to the end of training, then the networks'.
 
+        Give the instant to :func:`models.calibration.calibrate` as its ``handover_ns``.
+
         A network's residuals of what it was trained on are smaller than those of what is to come, and tails that
         learned from them would be too narrow; an anchor has too few parameters for that. An origin at or before
         ``trained_until_ns`` is the anchor's at every horizon, also where its window ended later; a window of any
@@ -106,11 +109,12 @@ class NeuralForecaster:
         return quantiles, shortfall
 
     def _law_of(self, net: Network, inputs: Inputs, rows: Tensor) -> tuple[FloatArray, ...]:
-        """Evaluate in batches; outputs in double precision."""
+        """Evaluate in batches, in double precision: in single, how many rows are asked together shows in the digits."""
+        exact = deepcopy(net).double()
         batches = torch.split(rows, BATCH)
         with torch.inference_mode():
-            laws = [net(*inputs.at(some, net.encoder.clocks)) for some in batches]
-        return tuple(torch.cat(part).double().numpy() for part in zip(*laws, strict=True))
+            laws = [exact(*_doubled(inputs.at(some, exact.encoder.clocks))) for some in batches]
+        return tuple(torch.cat(part).numpy() for part in zip(*laws, strict=True))
 
     def _check(self, panel: Panel) -> None:
         if panel.spec.hash != self.spec.hash:
@@ -148,3 +152,12 @@ def _scaled(panel: Panel, log_variance: FloatArray, quantiles: FloatArray, short
         quantiles=quantiles * scale,
         shortfall=shortfall * scale,
     )
+
+
+Arguments = tuple[Tensor, list[Tensor], Tensor, Tensor]
+
+
+def _doubled(arguments: Arguments) -> Arguments:
+    """Arguments of a network in double precision."""
+    last, past, anchor, instrument = arguments
+    return last.double(), [rows.double() for rows in past], anchor.double(), instrument

@@ -56,6 +56,7 @@ def test_a_model_overrides_keys_of_the_schedule(tmp_path: Path) -> None:
         ('baseline = "har"', 'baseline = "garch"', "baseline 'garch' is none of the models"),
         ('name = "ewma"', 'name = "har"', "model har stands there twice"),
         ('["har", "ewma"]', '["har", "later"]', "mean combines later, which must stand above it"),
+        ('name = "har"', 'name = "har"\ntail = "members"', "har: the tail members is a combination's"),
         ('["har", "ewma"]', "[]", "mean: name either a forecaster or the rows that it combines"),
         ("window_months = 12", "window = 12", "schedule.window: Extra inputs are not permitted"),
         ("refit_months = 3", "refit = 3", "Extra inputs are not permitted"),

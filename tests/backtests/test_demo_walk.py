@@ -15,12 +15,14 @@ from features.errors import ShortHistoryError
 from features.panel import Panel
 from models import FORECASTERS
 from models.base import LEVELS, Forecast
-from models.calibration import Calibration
+from models.calibration import Calibration, calibrate
 from models.classical import law
 from models.classical.log_har import LogHar
+from models.neural.forecaster import Frozen, NeuralForecaster
 from models.tails import normal_quantiles
 from serving.margin.policy import MarginPolicy
 from serving.schedule import publish
+from tests.conftest import TRAINED_UNTIL
 
 FROM, TO = parse_utc("2020-05-20"), parse_utc("2020-07-10T05:00")
 
@@ -54,6 +56,25 @@ def test_a_fold_forecasts_what_a_model_of_its_start_would(
     alone = walk_forward(LogHar(), panel, parse_utc("2020-07-01"), TO, brief_calibration)
     np.testing.assert_allclose(forecast.variance[-len(alone.variance) :], alone.variance, rtol=1e-9)
     np.testing.assert_allclose(forecast.quantiles[-len(alone.variance) :], alone.quantiles, rtol=1e-9)
+
+
+def test_a_frozen_network_is_calibrated_on_its_anchors_training(
+    network: NeuralForecaster, panel: Panel, brief_calibration: Calibration
+) -> None:
+    """Month by month or in one piece, up to the end of the training as the anchor's and then as the network's."""
+    until_ns, from_ns = parse_utc(TRAINED_UNTIL), parse_utc("2020-06-20")
+    past = panel.until(TO)
+    found = walk_forward(Frozen(network, until_ns), panel, from_ns, TO, brief_calibration)
+    first, history = past.first_row_from(from_ns), network.history(past, until_ns)
+    whole = calibrate(history, past, brief_calibration, first, handover_ns=until_ns)
+    own = calibrate(network.forecast(past), past, brief_calibration, first)
+    anchor = calibrate(network.anchor_forecast(past), past, brief_calibration, first)
+    for name in ("variance", "quantiles", "shortfall"):
+        np.testing.assert_allclose(getattr(found, name), getattr(whole, name), rtol=1e-4)
+        trained = int(found.origin_ns.searchsorted(until_ns, side="right"))
+        np.testing.assert_allclose(getattr(found, name)[:trained], getattr(anchor, name)[:trained], rtol=1e-4)
+    assert np.abs(found.variance[trained:] / anchor.variance[trained:] - 1).max() > 1e-3
+    assert np.abs(found.quantiles[trained:] / own.quantiles[trained:] - 1).max() > 1e-3
 
 
 def test_a_period_outside_the_panel_is_refused(panel: Panel, brief_calibration: Calibration) -> None:

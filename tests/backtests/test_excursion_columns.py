@@ -28,6 +28,7 @@ ENTRIES = {
         ModelEntry(name="wild", forecaster="ewma", tail="own"),
         ModelEntry(name="wild+shape", forecaster="ewma", tail="own", excursions="shape"),
         ModelEntry(name="mean", combine=("har", "wild"), tail="own"),
+        ModelEntry(name="joined", combine=("har", "wild"), tail="members"),
         ModelEntry(name="mean+shape", combine=("har", "wild"), tail="own", excursions="shape"),
     )
 }
@@ -43,7 +44,7 @@ def breathing(raw: Forecast) -> Forecast:
 @pytest.fixture(scope="module")
 def folds(panel: Panel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, ...]]:
     folder = tmp_path_factory.mktemp("folds")
-    found: dict[str, tuple[Path, ...]] = {"mean": (), "mean+shape": ()}
+    found: dict[str, tuple[Path, ...]] = {"mean": (), "mean+shape": (), "joined": ()}
     for name in ("har", "har+track", "wild", "wild+shape"):
         raw = FORECASTERS[str(ENTRIES[name].forecaster)]().fit(panel).forecast(panel).rows(600)
         raw = breathing(raw) if name.startswith("wild") else raw
@@ -58,6 +59,24 @@ def made(name: str, folds: dict[str, tuple[Path, ...]], panel: Panel, calibratio
     row = calibrate_entry(task, {"BTCUSDT": panel})
     assert row.failures == {}
     return row
+
+
+def test_calibrated_members_are_joined_as_they_are(
+    folds: dict[str, tuple[Path, ...]], panel: Panel, brief_calibration: Calibration
+) -> None:
+    """Debiased and shifted once, each by its own past, and not a second time together."""
+    members = [made(name, folds, panel, brief_calibration).forecasts["BTCUSDT"] for name in ("har", "wild")]
+    joined = made("joined", folds, panel, brief_calibration).forecasts["BTCUSDT"]
+    variances = np.log([member.variance for member in members])
+    weight = (np.log(joined.variance) - variances[1]) / (variances[0] - variances[1])
+    assert ((weight > -1e-6) & (weight < 1 + 1e-6))[np.abs(variances[0] - variances[1]) > 1e-3].all()
+    shapes = [member.quantiles / np.sqrt(member.variance)[..., None] for member in members]
+    expected = weight[..., None] * shapes[0] + (1 - weight[..., None]) * shapes[1]
+    found = joined.quantiles / np.sqrt(joined.variance)[..., None]
+    apart = np.abs(variances[0] - variances[1]) > 1e-3
+    np.testing.assert_allclose(found[apart], expected[apart], atol=1e-4)
+    again = made("mean", folds, panel, brief_calibration).forecasts["BTCUSDT"]
+    assert np.abs(again.variance / joined.variance - 1).max() > 1e-3
 
 
 @pytest.mark.parametrize("name", list(ENTRIES))

@@ -79,7 +79,7 @@ def test_a_better_model_wins_and_its_p_agrees_with_its_interval() -> None:
         ({"qlike_gain": 0.03, "fz_gain": -0.1}, "worse: fz_tail over all horizons"),
         ({"qlike_gain": 0.03, "rate": 4.0}, "worse: hit_0.01 at"),
         ({"qlike_gain": 0.03, "rate": 0.0}, "worse: hit_0.0"),  # too wide is wrong as well
-        ({"qlike_gain": 0.03, "days": 19}, "fewer than 20 days"),
+        ({"qlike_gain": 0.03, "days": 19}, "too few to tell: 14 of 14 comparisons"),
     ],
 )
 def test_harm_speaks_against_a_win(changes: dict[str, float], reason: str) -> None:
@@ -100,7 +100,16 @@ def test_a_horizon_that_is_worse_or_missing_speaks_against_it() -> None:
         "the challenger left out 3 scoreable windows, the first BTCUSDT, 2022-01-01T00:00:00Z, 1 h",
     )
     unknown = {name: np.where([True, False], values, np.nan) for name, values in good.challenger.items()}
-    assert any("fewer than 20 days" in told for told in judge(replace(good, challenger=unknown)).reasons)
+    told = judge(replace(good, challenger=unknown)).reasons
+    assert told[0].startswith("too few to tell: 8 of 14 comparisons cannot be made; ")
+    assert not any("nan" in reason for reason in told)
+
+
+def test_a_day_is_too_few_in_one_sentence() -> None:
+    assert judge(contest(1, qlike_gain=0.5, days=1)).reasons == (
+        "too few to tell: 14 of 14 comparisons cannot be made; qlike over all horizons has 4 windows on 1 day, "
+        "20 days are needed: take a longer period",
+    )
 
 
 def test_distances_of_hit_rates_are_those_of_their_means() -> None:

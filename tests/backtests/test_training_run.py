@@ -2,6 +2,10 @@
 
 import json
 import re
+import shlex
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +18,13 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from backtests import training_scores
+from backtests import training_compared, training_network, training_run, training_scores
 from backtests.outcomes import stored_outcomes
 from backtests.scoring import score_file
+from backtests.training_job import Asked
 from backtests.training_network import Trained, trained_network
 from backtests.training_period import period_of
-from backtests.training_run import Asked, TrainingRun, run_training
+from backtests.training_run import TrainingRun, run_training
 from backtests.training_tracking import track
 from features.clock import DAY_NS, parse_utc
 from features.errors import DataError, SettingError
@@ -198,13 +203,17 @@ def test_the_symbol_left_out_is_forecast_by_a_network_without_it(scores: dict[st
 
 
 def test_a_run_is_logged_once_and_re_used(whole: TrainingRun, run: Run, folder: Path) -> None:
-    scores = (folder / "out/scores.json").read_text()
+    names = ("scores.json", "report.html", "model_card.md", "forecasts.parquet", "forecasts.json")
+    before = {name: (folder / "out" / name).read_bytes() for name in names}
+    scores = before["scores.json"].decode()
     done = run("--unseen", OTHER)
     assert (done.code, done.err) == (0, "")
     assert "version 1, alias champion" in done.out
     assert "re-used  the network" in done.out
     assert "the lead of 19 days is short" in done.out
-    assert (folder / "out/scores.json").read_text() == scores
+    assert f"{OTHER}, never seen in training" in done.out
+    assert len(re.findall(r"^ *network, unseen ", done.out, re.MULTILINE)) == 2  # a line a horizon
+    assert {name: (folder / "out" / name).read_bytes() for name in names} == before
 
     tracking = Tracking(folder / "runs")
     assert track(whole, tracking, 1) == (1, "champion")
@@ -247,6 +256,73 @@ def test_the_model_card_tells_scores_and_hashes_of_the_files(scores: dict[str, A
     assert f"| 24 h, network | {qlike:.4f} |" in card
     assert "lead of the calibration | 2020-05-01T00:00:00Z to 2020-05-20T00:00:00Z, 19 days" in card
     assert "$" not in card
+    assert "Where t and interval\ndisagree, t counts" in card
+    assert "Where t and interval disagree, t counts" in (folder / "out/report.html").read_text()
+
+
+def test_who_follows_the_card_finds_its_hashes_and_the_name_of_the_model(scores: dict[str, Any], folder: Path) -> None:
+    card = (folder / "out/model_card.md").read_text()
+    told = dict(re.findall(r"^\| `([^`]+)` \| `([0-9a-f]{64})` \|$", card, re.MULTILINE))
+    assert {"model.json", "weights-0.safetensors", "forecasts.parquet"} <= set(told)
+    printed = _shell("sha256sum model/* forecasts.parquet", folder / "out")
+    assert {Path(line.split()[1]).name: line.split()[0] for line in printed.splitlines()} == told
+    [command] = re.findall(r"```sh\n(.*?)\n```", card, re.DOTALL)
+    with_this_python = command.replace("python", shlex.quote(sys.executable), 1)
+    assert _shell(with_this_python, folder / "out").strip() == scores["about"]["model_id"]
+
+
+def _shell(command: str, folder: Path) -> str:
+    return subprocess.run(["/bin/sh", "-c", command], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def keys(out: Path) -> set[str]:
+    """Keys of the runs that the results in a folder say they are of."""
+    about = json.loads((out / "scores.json").read_text())["about"]
+    page, card = (re.findall("run `?([0-9a-f]{64})", (out / n).read_text()) for n in ("report.html", "model_card.md"))
+    assert about["forecasts_sha256"] == sha256_of_file(out / "forecasts.parquet")
+    assert about["model_id"] == artefact.read_card(out / "model")["model_id"]
+    return {about["run"], json.loads((out / "forecasts.json").read_text())["run"], *page, *card}
+
+
+def test_a_run_that_fails_leaves_the_former_results_and_a_whole_one_replaces_them_together(
+    whole: TrainingRun, two: Store, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(whole.out, out)
+    config, asked = load_config(folder / "mine.toml", ["network.hidden=4"]), Asked(TEST_FROM, TEST_TO)
+    before = {p: p.read_bytes() for n in ("*.json", "*.html", "*.md", "*.parquet", "model/*") for p in out.glob(n)}
+    assert len(before) == 7
+    for module, step in ((training_network, "_train"), (training_run, "weigh"), (training_run, "write_card")):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, step, _killed)
+            with pytest.raises(KeyboardInterrupt):
+                run_training(config, two.root, out, silent, asked)
+        assert {path: path.read_bytes() for path in before} == before
+    assert keys(out) == {whole.key}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_network, "_train", _killed)  # what the killed runs made is not made again
+        patch.setattr(training_compared, "_make", _killed)
+        again = run_training(config, two.root, out, silent, asked)
+    assert again.key != whole.key
+    assert keys(out) == {again.key}
+    assert again.trained.folder == out / "model"
+    assert not (out / ".new").exists()
+
+
+def _killed(*_arguments: object, **_options: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_damaged_artefact_is_made_again(whole: TrainingRun, two: Store, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(whole.out, out)
+    weights = out / "model/weights-0.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    asked = Asked(TEST_FROM, TEST_TO, (OTHER,))
+    again = run_training(load_config(folder / "mine.toml"), two.root, out, silent, asked)
+    assert again.trained.seconds > 0
+    assert weights.read_bytes() == (whole.out / "model/weights-0.safetensors").read_bytes()
+    assert keys(out) == {whole.key}
 
 
 @pytest.mark.parametrize(
@@ -261,6 +337,7 @@ def test_the_model_card_tells_scores_and_hashes_of_the_files(scores: dict[str, A
         ([], Asked("2020-04-01"), "begins before training ends"),
         ([], Asked("2020-06-20"), "choose an earlier --from"),
         ([], Asked("2020-06-10", "2020-06-01"), "is empty; choose other dates"),
+        ([], Asked(None, "2020-04-01"), "--to 2020-04-01 is not after the first forecast, 2020-05-01T00:00:00Z"),
     ],
 )
 def test_a_fault_is_told_before_the_work(
@@ -285,7 +362,7 @@ def test_the_only_symbol_cannot_be_left_out(whole: TrainingRun, two: Store) -> N
         (("--config", "bare.toml"), "has no table [data]"),
         (("--config", "open.toml"), "data.fit_until is not given"),
         (("--store", "nowhere"), "no such folder; import bars first"),
-        (("--set", "epoch=2"), "epoch: Extra inputs are not permitted"),
+        (("--set", "epoch=2"), "epoch: no such key"),
     ],
 )
 def test_a_fault_is_one_line(arguments: tuple[str, ...], told: str, run: Run, folder: Path) -> None:

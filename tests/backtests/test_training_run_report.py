@@ -6,8 +6,9 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from backtests.training_report import importance_section, loss_section
+from backtests.training_report import importance_section, loss_section, skill_tiles
 from backtests.training_report_figures import skill_dots
+from backtests.training_report_tables import skill_table
 from features.errors import SettingError
 from models.neural.importance import Importances
 from training.model_card import filled, markdown_table
@@ -53,6 +54,20 @@ def test_dots_are_the_skills_and_blue_where_the_interval_is_above_zero() -> None
     assert points["har"][0] == pytest.approx(2.0)
     assert points["ewma"][0] == pytest.approx(-1.0)
     assert points["har"][1] != points["ewma"][1]
+
+
+def test_tiles_have_the_signs_of_the_table_and_name_the_best_classical_model() -> None:
+    def told(skill: float | None) -> dict[str, object]:
+        return {"detail": {"vs": {"qlike": {"skill": skill}}}}
+
+    day = {"har_log": told(0.004), "pool": told(-0.13), "garch": told(0.2), "absent": told(None)}
+    assert skill_tiles({3_600: {"har_log": told(0.01), "garch": told(0.3)}, 86_400: day}) == [
+        ("1 h QLIKE saved over har_log, the best classical model (more is better)", "+1.0 %"),
+        ("24 h QLIKE saved over har_log (more is better)", "+0.4 %"),
+        ("24 h QLIKE saved over pool, the best classical model (more is better)", "-13.0 %"),
+    ]
+    shown = [[cell.text for cell in row] for row in skill_table({86_400: day}).rows]
+    assert [row[1].split()[0] for row in shown[:2]] == ["+0.4", "-13.0"]
 
 
 def test_a_card_needs_every_fact_and_no_other() -> None:

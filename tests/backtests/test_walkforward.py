@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from backtests import walkforward
-from backtests.code import code_of
+from backtests.code import _imports, code_of
 from backtests.config import BacktestConfig
 from backtests.fold_files import read_outcomes, read_raw
 from backtests.fold_run import FoldResult, run_fold
 from backtests.folds import Fold
-from backtests.walkforward import Job, plan_jobs, run_jobs
+from backtests.walkforward import ENGINE, Job, plan_jobs, run_jobs
 from features.panel import Panel
 from features.pipeline import save_panel
 from models import FORECASTERS
@@ -35,6 +35,18 @@ CONFIG = BacktestConfig.model_validate(
         ],
     }
 )
+
+
+def test_a_change_of_the_networks_leaves_the_results_of_the_others_of_use() -> None:
+    """The engine knows every model by a table, which is no part of what a fold depends on."""
+    seen, waiting = set[str](), [FORECASTERS["log_har"].__module__, *ENGINE]
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += _imports(name)
+    assert "backtests.folds" in seen
+    assert not [name for name in seen if name.startswith(("training", "models.neural"))]
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """The store merges, skips what does not change, and never leaves half a file."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +181,31 @@ def test_a_failed_block_keeps_the_former_file(tmp_path: Path) -> None:
         dies()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_of_the_same_path(tmp_path: Path) -> None:
+    """Killed by a signal that nothing can catch; a live writer's, and another path's, stay."""
+    path, other = tmp_path / "a[1].txt", tmp_path / "b.txt"
+    code = (
+        "import os, signal, sys; from pathlib import Path; from features.files import written_whole\n"
+        "for name in sys.argv[1:]:\n"
+        "    if os.fork() == 0:\n"
+        "        with written_whole(Path(name)) as scratch:\n"
+        "            scratch.mkdir(); (scratch / 'x').write_text('half')\n"
+        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    os.wait()\n"
+    )
+    subprocess.run([sys.executable, "-c", code, path, other], check=True)
+    left = {kept.name[:4] for kept in tmp_path.glob(".*.part")}
+    assert left == {".a[1", ".b.t"}
+    with written_whole(path) as alive:
+        alive.write_text("first")
+        assert [kept.name for kept in tmp_path.glob(".a*.part")] == [alive.name]
+        with written_whole(path) as second:
+            second.write_text("second")
+        assert (alive.read_text(), path.read_text()) == ("first", "second")
+    assert path.read_text() == "first"
+    assert {kept.name[:4] for kept in tmp_path.iterdir()} == {"a[1]", ".b.t"}
 
 
 def test_replacing_leaves_the_given_bars_and_no_others(frame: pd.DataFrame, tmp_path: Path) -> None:

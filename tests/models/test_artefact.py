@@ -1,7 +1,9 @@
 """An artefact gives the same forecasts, holds no pickle, and is refused where a file is not what was saved."""
 
 import json
+import os
 import shutil
+import stat
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -67,6 +69,27 @@ def test_an_artefact_gives_the_same_forecasts_and_holds_no_pickle(
     assert [net.config for net in again.nets] == [net.config for net in forecaster.nets]
     assert not any(net.training for net in again.nets)
     assert not any(b"\x80\x04" in path.read_bytes()[:64] or b"PK" in path.read_bytes()[:4] for path in folder.iterdir())
+
+
+def test_a_service_of_another_account_can_read_every_file(forecaster: NeuralForecaster, tmp_path: Path) -> None:
+    former = os.umask(0o022)
+    try:
+        artefact.save(forecaster, tmp_path / "m", {})
+    finally:
+        os.umask(former)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "m").iterdir()} == {0o644}
+
+
+def test_a_card_with_a_number_that_json_has_not_is_refused(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "model"
+    copy.mkdir()
+    text = (folder / "model.json").read_text()
+    assert '"dropout": 0.3' in text
+    (copy / "model.json").write_text(text.replace('"dropout": 0.3', '"dropout": NaN', 1))
+    with pytest.raises(FormatError, match=r"model\.json: not a model card .*restore the artefact or train again"):
+        artefact.read_card(copy)
+    with pytest.raises(MissingFileError, match=rf"no such file; name {copy}$"):
+        artefact.read_card(tmp_path)
 
 
 def test_the_card_says_what_is_there(folder: Path) -> None:
@@ -155,7 +178,7 @@ HOSTILE = {"version": 1, "state": {"class": "os.system", "fields": {"command": "
 @pytest.mark.parametrize(
     ("spoil", "error", "message"),
     [
-        (lambda d: (d / "model.json").unlink(), MissingFileError, "margincast demo"),
+        (lambda d: (d / "model.json").unlink(), MissingFileError, "margincast train"),
         (lambda d: (d / "model.json").write_text("{"), FormatError, "not a model card"),
         (lambda d: (d / "model.json").write_text("[1]"), FormatError, "not a model card"),
         (lambda d: (d / "model.json").write_text('"text"'), FormatError, "not a model card"),

@@ -28,12 +28,14 @@ from features.panel import Panel
 from features.sources import sample
 from features.store import Series, Store
 from models import artefact
+from models.base import Forecast
 from models.calibration import Calibration, calibrate
 from models.neural.forecaster import NeuralForecaster
 from serving.api import create_app
 from serving.margin.policy import MarginPolicy
 from serving.predictor import Predictor, Published
 from serving.schedule import publish
+from tests.conftest import TRAINED_UNTIL
 
 NOW_NS = parse_utc("2020-08-15T10:50")
 
@@ -124,16 +126,30 @@ def test_margin_grows_with_size_and_nets(client: httpx.Client) -> None:
     assert initial("1", "-1") == 0
 
 
-def test_the_endpoint_gives_what_a_backtest_gives(
-    predictor: Predictor, panel: Panel, network: NeuralForecaster, brief_calibration: Calibration
-) -> None:
-    published = predictor.at("BTCUSDT", NOW_NS)
-    past = panel.until(parse_utc("2020-08-15T10:00"))
-    whole = calibrate(network.forecast(past), past, brief_calibration, first_row=3_500)
-    np.testing.assert_allclose(published.forecast.quantiles[0], whole.quantiles[-1], rtol=1e-5)
+def margins_of(
+    raw: Forecast, past: Panel, calibration: Calibration, handover_ns: int | None = None
+) -> tuple[np.ndarray, dict[str, float]]:
+    """A backtest's newest calibrated quantiles and initial margins."""
+    whole = calibrate(raw, past, calibration, first_row=2_800, handover_ns=handover_ns)
     schedule = publish(whole, past, MarginPolicy())
+    return whole.quantiles[-1], {side: float(of.initial_frac[-1]) for side, of in schedule.sides.items()}
+
+
+@pytest.mark.parametrize("origin", ["2020-07-08T10:00", "2020-08-15T10:00"])  # a week and six after the training
+def test_the_endpoint_gives_what_a_backtest_gives(
+    predictor: Predictor, panel: Panel, network: NeuralForecaster, brief_calibration: Calibration, origin: str
+) -> None:
+    """From the anchor's history up to the end of the training, not from what the network says of its own."""
+    published = predictor.at("BTCUSDT", parse_utc(origin) + HOUR_NS // 2)
+    past = panel.until(parse_utc(origin))
+    until_ns = parse_utc(TRAINED_UNTIL)
+    quantiles, initial = margins_of(network.history(past, until_ns), past, brief_calibration, until_ns)
+    np.testing.assert_allclose(published.forecast.quantiles[0], quantiles, rtol=1e-5)
     for side, rates in published.rates.items():
-        assert sum(rates.initial.values()) == pytest.approx(schedule.sides[side].initial_frac[-1], rel=1e-5)
+        assert sum(rates.initial.values()) == pytest.approx(initial[side], rel=1e-5)
+    if origin.startswith("2020-07"):  # six weeks later what is remembered of the training is forgotten
+        unlike, _ = margins_of(network.forecast(past), past, brief_calibration)
+        assert np.abs(unlike / quantiles - 1).max() > 1e-3
 
 
 @pytest.mark.parametrize(

@@ -107,8 +107,13 @@ def test_a_run_says_how_it_ended_and_goes_on(tracking: Tracking, client: MlflowC
 def test_aliases_point_to_versions(tracking: Tracking, client: MlflowClient, model: Path) -> None:
     registry = tracking.registry
     assert registry.holder(CHAMPION) is None
-    with pytest.raises(MissingFileError, match="no model under alias 'champion'; run `margincast demo`"):
+    with pytest.raises(MissingFileError, match="no model under alias 'champion'; run `margincast train`"):
         registry.folder(CHAMPION)
+    with (
+        pytest.raises(MissingFileError, match=r"no model registry; run `margincast train`, .* with --tracking$"),
+        Tracking(model / "empty").registry.alone(),
+    ):
+        pass
     runs = [tracking.log(record(f"model {i}", model)) for i in range(2)]
     assert registry.register(runs[0], "model", CHAMPION) == 1
     assert registry.register(runs[0], "model", CHAMPION) == 1

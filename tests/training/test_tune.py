@@ -265,7 +265,14 @@ def test_a_space_that_no_training_takes_is_refused_before_the_work(changes: dict
         ("space.a = { low = 0, high = 1, log = true }", "begins above 0"),
         ("space.a = { low = 1, high = 2, step = 5 }", "step 5 does not fit"),
         ("space.a = [1]", "two or more choices"),
-        ("space.a = [1, 2]\nfold = 3", "fold: Extra inputs"),
+        ("space.a = [1, 2]\nfold = 3", "fold: no such key; known: base, trials"),
+        (
+            "space.a = { low = 2, top = 1 }",
+            r"bad\.toml: space\.a\.high: is missing; space\.a\.top: no such key;",
+        ),
+        ("space.a = 3", r"space\.a: 3 is no list"),
+        ("space.a = [inf, 1.0]", r"space\.a\.0: .*inf is not a finite number"),
+        ("seed = true\nspace.a = [1, 2]", "seed: True is no whole number"),
         ("trials = ", "is no TOML"),
         ("space.a = [1, 2]\n[[folds]]\nfit_until = '2021-01-01'\nscore_until = '2020-01-01'", "is not after"),
     ],
@@ -278,6 +285,38 @@ def test_bad_searches_are_named(line: str, message: str, tmp_path: Path) -> None
         load_tune(path)
     with pytest.raises(MissingFileError, match="one of tune_demo, tune_referee"):
         load_tune("none")
+
+
+def test_a_wrong_key_is_told_with_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        "base = 'demo'\ntrials = 1\nspace.'optimiser.nonsense' = [1, 2]\n"
+        "data = { symbols = ['A'], spec = 'referee' }\n"
+        "[[folds]]\nfit_until = '2020-01-01'\nscore_until = '2021-01-01'\n"
+    )
+    with pytest.raises(SettingError, match=r"mine\.toml: space of demo: optimiser\.nonsense: no such key; known:"):
+        load_tune(path).training()
+    with pytest.raises(MissingFileError, match="is a folder"):
+        load_tune(tmp_path)
+    with pytest.raises(SettingError, match=r"demo: is no search; `margincast train` takes it"):
+        load_tune("demo")
+
+
+def test_folds_beyond_the_data_are_refused_with_their_date(months: Panel, tracking: Tracking, tmp_path: Path) -> None:
+    """The sample is cut at 2020-03-15: what ends there is taken, what ends at the next origin is not."""
+    untrained = search_of(config_of(), months, tmp_path, pytest.fail)
+    late = {"fit_until": FROM, "score_until": "2020-03-15T01:00"}
+    lacking = (
+        r"folds\.1\.score_until 2020-03-15T01:00 is after the end of the data: features reach to 2020-03-15T00:00:00Z"
+    )
+    with pytest.raises(ShortHistoryError, match=lacking):
+        tune(replace(untrained, config=config_of(folds=[{"fit_until": FROM, "score_until": UNTIL}, late])), tracking, 1)
+    data = {"symbols": ["BTCUSDT"], "spec": "fifteen_minutes", "fit_until": "2030-01-01"}
+    with pytest.raises(ShortHistoryError, match=r"data\.fit_until 2030-01-01 is after"):
+        tune(replace(untrained, config=config_of(data=data)), tracking, 1)
+    assert list(tmp_path.iterdir()) == []
+    last = config_of(folds=[{"fit_until": FROM, "score_until": "2020-03-15"}], trials=1)
+    assert tune(search_of(last, months, tmp_path), tracking, 1).counts.complete == 1
 
 
 @pytest.mark.parametrize("name", ["tune_demo", "tune_referee"])

@@ -16,9 +16,10 @@ from training.tracking.connection import ABSENT, Connection
 
 MODEL, CHAMPION, CHALLENGER = "margincast", "champion", "challenger"
 REMEDY = {
-    CHAMPION: "run `margincast demo` to train and register one, or name a model folder with --model",
-    CHALLENGER: "register a trained model as the challenger first",
+    CHAMPION: "run `margincast train`, which registers what it trains, or name a model folder with --model",
+    CHALLENGER: "run `margincast train`, which registers what it trains as the challenger",
 }
+STORE = "run `margincast train`, which registers what it trains, or name its store with --tracking"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +152,14 @@ class Registry:
     def alone(self) -> Iterator[None]:
         """Hold the registry: of several processes that would change who is champion, one at a time is inside."""
         if not self._connection.is_there:
-            raise MissingFileError(f"{self._connection.root}: no model registry; {REMEDY[CHAMPION]}")
+            raise MissingFileError(f"{self._connection.root}: no model registry; {STORE}")
         with locked(self._connection.root / ".promotion.lock"):
             yield
 
     def _entry(self, wanted: str | int) -> ModelVersion:
         root = self._connection.root
         if not self._connection.is_there:
-            raise MissingFileError(f"{root}: no model registry; {_remedy(wanted)}")
+            raise MissingFileError(f"{root}: no model registry; {REMEDY[CHAMPION] if wanted == CHAMPION else STORE}")
         with self._connection.reading():
             found = _looked_up(self._connection.client(), wanted)
         if found is None:
