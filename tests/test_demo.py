@@ -210,7 +210,7 @@ def test_the_run_is_tracked_once_and_its_model_is_champion(
     assert run.data.metrics["network/reliability_8h/q_0.01"] == pytest.approx(0.01, abs=0.05)
     assert run.data.params["epochs"] == "1"
     assert run.data.params["data_sha256"] == Store(result.out / "store").fingerprint(sample.SERIES)
-    assert len(client.get_metric_history(run_id, "epoch/validation_qlike")) == brief_config.epochs
+    assert len(client.get_metric_history(run_id, "epoch/validation_qlike_net")) == brief_config.epochs
     assert {a.path for a in client.list_artifacts(run_id)} == {"model", "report", "scores"}
 
 
@@ -239,7 +239,7 @@ def test_too_short_a_history_is_refused(
 
 
 def test_no_registry_no_champion(tmp_path: Path) -> None:
-    with pytest.raises(MissingFileError, match="margincast demo"):
+    with pytest.raises(MissingFileError, match="margincast train"):
         Tracking(tmp_path / "none").champion_folder()
     (tmp_path / "mlruns").mkdir()
     (tmp_path / "mlruns" / "mlflow.db").write_bytes(b"")

@@ -160,7 +160,7 @@ def test_what_cannot_be_combined_is_refused(pair: list[Forecast], panel: Panel) 
         combine_forecasts(pair, panel.rows(0, 100))
     with pytest.raises(ForecastError, match="align them"):
         combine_laws([pair[0].rows(1, None), pair[1].rows(0, -1)], np.full((2, 1, 4), 0.5))
-    with pytest.raises(SettingError, match="shrinkage not below 0"):
+    with pytest.raises(SettingError, match="shrinkage from 0"):
         Weighing(shrinkage=-1.0)
 
 
