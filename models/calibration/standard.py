@@ -72,7 +72,7 @@ def rows_of(raw: Forecast, panel: Panel) -> NDArray[np.int64]:
     """Row of the panel of each forecast."""
     rows = np.searchsorted(panel.origin_ns, raw.origin_ns)
     found = panel.origin_ns[np.minimum(rows, len(panel) - 1)] == raw.origin_ns if len(panel) else np.zeros(0, bool)
-    if not found.all() or (np.diff(raw.origin_ns) <= 0).any():
+    if not found.all() or len(found) != len(rows) or (np.diff(raw.origin_ns) <= 0).any():
         raise ForecastError(
             f"{panel.instrument}: forecasts to calibrate must be from origins of the panel, in order of time, "
             "each once; give the panel that they were made from"

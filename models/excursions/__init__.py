@@ -9,6 +9,7 @@ from features.panel import Panel
 from models.base import Forecast
 from models.calibration.laws import Memory
 from models.calibration.settings import Calibration
+from models.calibration.standard import rows_of
 from models.excursions.law import (
     EXCURSION_LEVELS,
     SIDES,
@@ -59,8 +60,9 @@ def forecast_excursions(
     Barone-Adesi, Giannopoulos & Vosper (1999), "VaR without correlations for portfolios of derivative securities",
     J. Futures Markets 19(5), filtered historical simulation, here of excursions.
     """
-    rows = np.searchsorted(panel.origin_ns, forecast.origin_ns)
-    _check(forecast, panel, rows, shape)
+    rows = rows_of(forecast, panel)
+    if shape is not None and not np.array_equal(shape.origin_ns, forecast.origin_ns):
+        raise ForecastError(f"{panel.instrument}: the shape is of other origins than the forecast; align them")
     found: dict[str, FloatArray] = {}
     for name, side in SIDES.items():
         outcome = getattr(panel.targets, side.target)[rows]
@@ -87,14 +89,3 @@ def _one(
     # in log units once more: division and multiplication may have taken a last digit off the bound
     found = np.maximum(quantiles * deviation[:, None], end_losses(forecast, side, h))
     return np.maximum.accumulate(found, axis=1)
-
-
-def _check(forecast: Forecast, panel: Panel, rows: NDArray[np.int64], shape: Forecast | None) -> None:
-    found = panel.origin_ns[np.minimum(rows, len(panel) - 1)] == forecast.origin_ns if len(panel) else np.zeros(0, bool)
-    if not found.all() or len(found) != len(rows) or (np.diff(forecast.origin_ns) <= 0).any():
-        raise ForecastError(
-            f"{panel.instrument}: excursions are of forecasts from origins of the panel, in order of time, each once; "
-            "give the panel that the forecasts were made from"
-        )
-    if shape is not None and not np.array_equal(shape.origin_ns, forecast.origin_ns):
-        raise ForecastError(f"{panel.instrument}: the shape is of other origins than the forecast; align them")

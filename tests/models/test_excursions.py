@@ -343,3 +343,9 @@ def test_other_origins_than_the_panels_are_refused(panel: Panel, calibrated: For
     no_tails = replace(calibrated, quantiles=np.zeros_like(calibrated.quantiles))
     with pytest.raises(ForecastError, match="stands still"):
         forecast_excursions(no_tails, replace(panel, targets=replace(panel.targets, **stood_still)), Calibration())
+
+
+def test_forecasts_are_not_matched_with_a_panel_that_has_no_rows(panel: Panel) -> None:
+    forecast = FORECASTERS["log_har"]().fit(panel).forecast(panel).rows(600, 610)
+    with pytest.raises(ForecastError, match="give the panel"):
+        forecast_excursions(forecast, panel.rows(0, 0), Calibration())
