@@ -16,7 +16,11 @@ DataError
 ├── UnknownHorizonError     a horizon that was not forecast
 ├── StaleDataError          no fresh forecast exists; nothing older is used instead
 ├── ConvergenceError        an estimation that found no optimum
-└── ForecastError           numbers that no forecast or margin may be made of
+├── ForecastError           numbers that no forecast or margin may be made of
+├── AccountError            an account that contradicts itself: duplicates, negative collateral
+├── MarketError             a market snapshot without what a position needs, or that contradicts itself
+├── ExpiredError            an instrument that had expired when the market was taken
+└── RecordError             a margin record that is not what was written and signed
 
 Each message says what was wrong, where (file, row, timestamp) and what to do.
 """
@@ -94,6 +98,22 @@ class ConvergenceError(DataError):
 
 class ForecastError(DataError):
     """Numbers that no forecast or margin may be made of: not finite, crossing, of a wrong shape."""
+
+
+class AccountError(DataError):
+    """An account that contradicts itself: a position twice, negative collateral, an absurd size."""
+
+
+class MarketError(DataError):
+    """A market snapshot that lacks what a position needs or contradicts itself."""
+
+
+class ExpiredError(DataError):
+    """An instrument that had expired when the market was taken."""
+
+
+class RecordError(DataError):
+    """A margin record that is not what was written and signed."""
 
 
 def lookup(table: Mapping[str, T], name: str, kind: str) -> T:

@@ -1,0 +1,56 @@
+"""What a rule answers: named charges, each given out to the positions that cause it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import ForecastError
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One named part of a requirement, USD, by position, shape (p,) each.
+
+    A position may have a negative part (it hedges another); the sum of a charge
+    over the positions is what the account pays for it.
+    """
+
+    name: str
+    initial: FloatArray
+    maintenance: FloatArray
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that are none: a charge that is NaN would vanish in a sum of maxima."""
+        if self.initial.shape != self.maintenance.shape:
+            raise ForecastError(
+                f"charge {self.name}: {self.initial.shape} and {self.maintenance.shape} differ in shape"
+            )
+        if not (np.isfinite(self.initial).all() and np.isfinite(self.maintenance).all()):
+            raise ForecastError(f"charge {self.name} is not finite; no margin is made of it: correct the inputs")
+
+
+def allocated(total: float, shares: FloatArray) -> FloatArray:
+    """Give a total out in proportion to shares; evenly where they add up to nothing.
+
+    Examples
+    --------
+    >>> allocated(6.0, np.array([1.0, 2.0, 0.0])), allocated(6.0, np.zeros(3))
+    (array([2., 4., 0.]), array([2., 2., 2.]))
+    """
+    whole = float(np.add.reduce(shares))
+    if whole == 0.0:
+        return np.full(len(shares), total / max(len(shares), 1))
+    return shares * (total / whole)
+
+
+def total(charges: Sequence[Charge]) -> tuple[float, float]:
+    """Initial and maintenance requirement of charges, summed in their order."""
+    initial = maintenance = 0.0
+    for charge in charges:
+        initial += float(np.add.reduce(charge.initial))
+        maintenance += float(np.add.reduce(charge.maintenance))
+    return initial, maintenance

@@ -1,0 +1,93 @@
+"""Money at the boundary: requirements are rounded up to the cent, the value of collateral down.
+
+Inside the engine money is float64. A float is a binary fraction, so that a sum
+which is whole cents on paper may lie a hair above them; amounts are therefore
+read to fifteen significant digits before they are rounded, which is far below
+what a price is known to.
+"""
+
+from collections.abc import Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from typing import Final
+
+import numpy as np
+
+from features.errors import ForecastError
+
+CENT: Final = Decimal("0.01")
+WIDE: Final = Context(prec=80)
+FLOAT_DIGITS: Final = Context(prec=15, rounding=ROUND_HALF_EVEN)
+LARGEST_USD: Final = Decimal("1e15")  # beyond it a cent is below the precision of a float
+
+
+def exact(amount: float | Decimal, what: str) -> Decimal:
+    """An amount as a decimal: fifteen significant digits of a float, a decimal as it is.
+
+    Raises
+    ------
+    ForecastError
+        If it is not finite or beyond 10^15: no margin is made of it.
+
+    Examples
+    --------
+    >>> exact(0.1 + 0.2, "fee")
+    Decimal('0.300000000000000')
+    """
+    value = Decimal(amount)
+    if not value.is_finite() or abs(value) > LARGEST_USD:
+        raise ForecastError(f"{what} is {amount}: no margin is made of a number like that; correct the inputs")
+    return value if isinstance(amount, Decimal) else FLOAT_DIGITS.plus(value)
+
+
+def up(amount: float | Decimal, what: str) -> Decimal:
+    """A requirement to the cent, never below what was computed.
+
+    Examples
+    --------
+    >>> up(12.340000001, "scan"), up(12.34, "scan"), up(-0.019, "gain")
+    (Decimal('12.35'), Decimal('12.34'), Decimal('-0.01'))
+    """
+    return exact(amount, what).quantize(CENT, rounding=ROUND_CEILING, context=WIDE) + 0
+
+
+def down(amount: float | Decimal, what: str) -> Decimal:
+    """A value of collateral to the cent, never above what was computed.
+
+    Examples
+    --------
+    >>> down(12.349, "USDC"), down(-0.011, "debt")
+    (Decimal('12.34'), Decimal('-0.02'))
+    """
+    return exact(amount, what).quantize(CENT, rounding=ROUND_FLOOR, context=WIDE) + 0
+
+
+def split(total: Decimal, shares: Sequence[float | Decimal]) -> tuple[Decimal, ...]:
+    """Cents of a total given out to shares, so that they add up to it exactly.
+
+    Each share is rounded down to the cent; the cents left over go, one each, to
+    the largest remainders, the first in order among equals.
+
+    Parameters
+    ----------
+    total : decimal of whole cents.
+    shares : amounts that add up to about the total; may be negative.
+
+    Raises
+    ------
+    ForecastError
+        If a share is not finite.
+
+    Examples
+    --------
+    >>> split(Decimal("1.00"), [1 / 3, 1 / 3, 1 / 3])
+    (Decimal('0.34'), Decimal('0.33'), Decimal('0.33'))
+    """
+    if not shares:
+        return ()
+    wanted = [exact(share, "a share") for share in shares]
+    floors = [share.quantize(CENT, rounding=ROUND_FLOOR, context=WIDE) for share in wanted]
+    left = int((total - sum(floors, Decimal(0))) / CENT)
+    even, over = divmod(left, len(shares))
+    order = np.argsort([float(floor - share) for share, floor in zip(wanted, floors, strict=True)], kind="stable")
+    lucky = {int(i) for i in order[:over]}
+    return tuple(floor + CENT * (even + (i in lucky)) for i, floor in enumerate(floors))

@@ -1,0 +1,51 @@
+"""JSON in and out of the engine's objects, and the JSON Schema that says what they look like."""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from features.errors import DataError, SchemaError
+
+T = TypeVar("T")
+SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def read(text: str | bytes, kind: type[T], name: str) -> T:
+    """Parse a JSON document into an object.
+
+    Money and quantities are decimal strings (``"0.5"``); numbers are read to every digit they are written with.
+
+    Raises
+    ------
+    SchemaError
+        If the text is not JSON, a field is missing, unknown or of a wrong type, or a value is
+        refused; the message names the document and the path.
+
+    Examples
+    --------
+    >>> from serving.margin.objects import Collateral
+    >>> read('{"asset": "USDC", "quantity": "-5"}', Collateral, "a.json")
+    Traceback (most recent call last):
+    features.errors.SchemaError: a.json: collateral USDC: quantity is -5; give what is owed as a debt
+    """
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.ValidationError as error:
+        raise SchemaError(f"{name}: {error}") from error
+    except msgspec.DecodeError as error:
+        raise SchemaError(f"{name}: not JSON: {error}; correct the file") from error
+
+
+def write(document: msgspec.Struct) -> str:
+    """Format an object as JSON with two spaces of indentation; decimals are plain strings."""
+    plain = msgspec.to_builtins(document, enc_hook=_refuse, builtin_types=(float,))
+    return msgspec.json.format(msgspec.json.encode(plain), indent=2).decode()
+
+
+def schema(kind: type) -> dict[str, Any]:
+    """JSON Schema (2020-12) of a document."""
+    return {"$schema": SCHEMA_DIALECT, **msgspec.json.schema(kind)}
+
+
+def _refuse(value: object) -> object:
+    raise DataError(f"{type(value).__name__} is not a value of a margin document")

@@ -1,0 +1,215 @@
+"""The state of the market that a margin is computed from, at one instant."""
+
+from decimal import Decimal
+from itertools import pairwise
+
+import msgspec
+
+from features.errors import MarketError
+from serving.margin.objects.checks import finite, fraction, named, not_negative, positive, unique
+from serving.margin.objects.instruments import Instrument
+
+
+class Quote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Prices of one instrument.
+
+    ``mark``: in the quote currency per unit (an option settled in coin: in coin per
+    unit of the underlying). ``vol``: implied volatility of an option, annualised;
+    without it the smile's, without that the mark's. ``open_interest``: contracts.
+    ``volume_24h_usd``: traded in the last day. ``funding_rate_8h``: of the mark, paid
+    by the long. ``age_s``: of the mark, seconds. ``confidence``: of the feed in it.
+    """
+
+    mark: Decimal
+    index: Decimal | None = None
+    vol: float | None = None
+    open_interest: Decimal | None = None
+    volume_24h_usd: Decimal | None = None
+    funding_rate_8h: float = 0.0
+    age_s: float = 0.0
+    confidence: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that are none."""
+        not_negative(self.mark, "quote: mark", MarketError)
+        if self.index is not None:
+            positive(self.index, "quote: index", MarketError)
+        if self.vol is not None:
+            positive(self.vol, "quote: vol", MarketError)
+        for field in ("open_interest", "volume_24h_usd"):
+            if getattr(self, field) is not None:
+                not_negative(getattr(self, field), f"quote: {field}", MarketError)
+        finite(self.funding_rate_8h, "quote: funding_rate_8h", MarketError)
+        not_negative(self.age_s, "quote: age_s", MarketError)
+        fraction(self.confidence, "quote: confidence", MarketError)
+
+
+class Forward(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Forward price of one expiry and the annual rate at which its payments are discounted."""
+
+    expiry_ns: int
+    price: Decimal
+    rate: float = 0.0
+    confidence: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that are none."""
+        positive(self.price, f"forward of {self.expiry_ns}: price", MarketError)
+        finite(self.rate, f"forward of {self.expiry_ns}: rate", MarketError)
+        fraction(self.confidence, f"forward of {self.expiry_ns}: confidence", MarketError)
+
+
+class Svi(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    r"""Raw SVI: total variance :math:`w(k) = a + b(\rho(k-m) + \sqrt{(k-m)^2+\sigma^2})` at k = log(strike/forward)."""
+
+    a: float
+    b: float
+    rho: float
+    m: float
+    sigma: float
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that are none."""
+        for field in ("a", "b", "rho", "m", "sigma"):
+            finite(getattr(self, field), f"svi: {field}", MarketError)
+
+
+class Smile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Implied volatility of one expiry: an SVI slice, or quoted strikes with their volatilities."""
+
+    expiry_ns: int
+    svi: Svi | None = None
+    strikes: tuple[float, ...] = ()
+    vols: tuple[float, ...] = ()
+    confidence: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a smile that says nothing or contradicts itself."""
+        what = f"smile of {self.expiry_ns}"
+        if (self.svi is None) != bool(self.strikes):
+            raise MarketError(f"{what}: give either svi or strikes with vols")
+        if len(self.strikes) != len(self.vols):
+            raise MarketError(f"{what}: {len(self.strikes)} strikes but {len(self.vols)} vols; give one vol a strike")
+        if any(b <= a for a, b in pairwise(self.strikes)):
+            raise MarketError(f"{what}: strikes must rise; sort them and give each once")
+        for value in (*self.strikes, *self.vols):
+            positive(value, f"{what}: a strike or vol", MarketError)
+        fraction(self.confidence, f"{what}: confidence", MarketError)
+
+
+class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One level of an order book: price and size in units of the underlying."""
+
+    price: Decimal
+    size: Decimal
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that are none."""
+        positive(self.price, "book level: price", MarketError)
+        not_negative(self.size, "book level: size", MarketError)
+
+
+class SettlementAverage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What of the settlement average of one expiry is already fixed, and at which mean price."""
+
+    expiry_ns: int
+    fixed_frac: float
+    average: Decimal
+
+    def __post_init__(self) -> None:
+        """Refuse shares outside [0, 1]."""
+        fraction(self.fixed_frac, f"settlement of {self.expiry_ns}: fixed_frac", MarketError)
+        positive(self.average, f"settlement of {self.expiry_ns}: average", MarketError)
+
+
+class Underlying(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One underlying: spot, forward curve, smiles, order book, size of its market.
+
+    ``bids`` and ``asks``: best first. ``age_s`` and ``confidence``: of the spot feed.
+    """
+
+    spot: Decimal
+    forwards: tuple[Forward, ...] = ()
+    smiles: tuple[Smile, ...] = ()
+    bids: tuple[Level, ...] = ()
+    asks: tuple[Level, ...] = ()
+    settled: tuple[SettlementAverage, ...] = ()
+    open_interest_usd: Decimal | None = None
+    volume_24h_usd: Decimal | None = None
+    market_cap_usd: Decimal | None = None
+    age_s: float = 0.0
+    confidence: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse crossed books, unsorted ladders and numbers that are none."""
+        positive(self.spot, "underlying: spot", MarketError)
+        for field in ("open_interest_usd", "volume_24h_usd", "market_cap_usd"):
+            if getattr(self, field) is not None:
+                not_negative(getattr(self, field), f"underlying: {field}", MarketError)
+        not_negative(self.age_s, "underlying: age_s", MarketError)
+        fraction(self.confidence, "underlying: confidence", MarketError)
+        for field in ("forwards", "smiles", "settled"):
+            unique((item.expiry_ns for item in getattr(self, field)), f"underlying: {field} of", MarketError)
+        self._refuse_crossed()
+
+    def _refuse_crossed(self) -> None:
+        if self.bids and self.asks and self.bids[0].price >= self.asks[0].price:
+            raise MarketError(
+                f"underlying: best bid {self.bids[0].price} is not below best ask {self.asks[0].price}; "
+                "the book is crossed: take a new snapshot or leave it out"
+            )
+        if any(b.price >= a.price for a, b in pairwise(self.bids)):
+            raise MarketError("underlying: bids must fall from best to worst; sort them and give each price once")
+        if any(b.price <= a.price for a, b in pairwise(self.asks)):
+            raise MarketError("underlying: asks must rise from best to worst; sort them and give each price once")
+
+
+class AssetPrice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Price in USD of an asset of settlement or collateral; ``stable``: it is meant to be worth 1.
+
+    ``underlying``: the underlying whose price it follows, if any (BTC posted against BTC positions).
+    """
+
+    price_usd: Decimal
+    stable: bool = False
+    underlying: str | None = None
+    age_s: float = 0.0
+    confidence: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that are none."""
+        not_negative(self.price_usd, "asset: price_usd", MarketError)
+        not_negative(self.age_s, "asset: age_s", MarketError)
+        fraction(self.confidence, "asset: confidence", MarketError)
+
+
+class MarketSnapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The market at one instant. USD itself needs no asset price.
+
+    ``as_of_ns``: UTC nanoseconds; ages are measured from it.
+
+    Raises
+    ------
+    MarketError
+        If an instrument is given twice or a quote is of an instrument that is not given.
+    """
+
+    as_of_ns: int
+    instruments: tuple[Instrument, ...]
+    quotes: dict[str, Quote]
+    underlyings: dict[str, Underlying]
+    assets: dict[str, AssetPrice] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        unique((i.symbol for i in self.instruments), "market: instrument", MarketError)
+        known = {i.symbol for i in self.instruments}
+        for symbol in self.quotes:
+            if symbol not in known:
+                raise MarketError(f"market: a quote of {symbol}, which is no instrument; add its terms to instruments")
+        for name in (*self.underlyings, *self.assets):
+            named(name, "market: a name", MarketError)
+        if not 10**18 <= self.as_of_ns < 2**63:
+            raise MarketError(
+                f"market: as_of_ns is {self.as_of_ns}, not nanoseconds since 1970; multiply seconds by 10^9"
+            )
