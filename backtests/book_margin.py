@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from backtests.book_plan import BookPlan, Walked
 from features.clock import NS_PER_S, format_utc
 from features.panel import Panel
-from serving.margin.policy import MarginPolicy
+from serving.margin.scan_policy import ScanPolicy
 from serving.margin.requirement import require
 from serving.margin.scan import PARTS, History, Scan, scan, summarise
 from serving.schedule import SIDES, Schedule, SideSchedule, loss_forecast, loss_frac
@@ -39,7 +39,7 @@ def margins_of(walked: Walked, panel: Panel, plan: BookPlan) -> dict[str, Schedu
 
 
 def _schedule(
-    walked: Walked, name: str, histories: dict[tuple[str, int], History], cost_frac: float, policy: MarginPolicy
+    walked: Walked, name: str, histories: dict[tuple[str, int], History], cost_frac: float, policy: ScanPolicy
 ) -> Schedule:
     sides = {}
     for side in SIDES:
@@ -64,7 +64,7 @@ def history(origin_ns: NDArray[np.int64], panel: Panel, horizon_s: int, side: st
     return History(rows[:, 0], rows[:, 1], rows[:, 2])
 
 
-def _summary(past: Panel, horizon_s: int, side: str, policy: MarginPolicy) -> tuple[float, float, float]:
+def _summary(past: Panel, horizon_s: int, side: str, policy: ScanPolicy) -> tuple[float, float, float]:
     h = past.horizon_index(horizon_s)
     returns, variance = past.targets.log_return[:, h], past.targets.realised_variance[:, h]
     known = np.isfinite(returns)

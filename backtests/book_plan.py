@@ -10,7 +10,7 @@ from features.panel import Panel
 from features.spec import FeatureSpec
 from models.base import Forecast
 from models.calibration import Calibration
-from serving.margin.policy import MarginPolicy
+from serving.margin.scan_policy import ScanPolicy
 from serving.schedule import Schedule
 
 FloatArray = NDArray[np.float64]
@@ -54,8 +54,8 @@ class BookPlan:
     prior_windows: float = 4.0
     prior_degrees: float = 4.0
     calibration: Calibration = field(default_factory=lambda: Calibration(bias_rows=360, prior_rows=60))
-    policy: MarginPolicy = field(
-        default_factory=lambda: MarginPolicy(mpor_s=300, liquidation_s=60, stressed_days_frac=0.2)
+    policy: ScanPolicy = field(
+        default_factory=lambda: ScanPolicy(mpor_s=300, liquidation_s=60, stressed_days_frac=0.2)
     )
 
     @property

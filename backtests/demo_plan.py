@@ -12,7 +12,7 @@ from features.clock import DAY_NS, format_utc, parse_utc
 from features.errors import SettingError
 from features.spec import FeatureSpec
 from models.calibration import Calibration
-from serving.margin.policy import MarginPolicy
+from serving.margin.scan_policy import ScanPolicy
 
 FloatArray = NDArray[np.float64]
 
@@ -41,7 +41,7 @@ class DemoPlan:
     falls: dict[str, tuple[str, str]] = field(default_factory=lambda: FALLS)
     spec: FeatureSpec = field(default_factory=FeatureSpec)
     calibration: Calibration = field(default_factory=Calibration)
-    policy: MarginPolicy = field(default_factory=MarginPolicy)
+    policy: ScanPolicy = field(default_factory=ScanPolicy)
 
     def __post_init__(self) -> None:
         """Refuse a test that ends too soon after it begins."""

@@ -29,7 +29,7 @@ from models import artefact
 from models.base import LEVELS, Forecast
 from models.calibration import Calibration, calibrate
 from models.neural.forecaster import NeuralForecaster
-from serving.margin.policy import MarginPolicy
+from serving.margin.scan_policy import ScanPolicy
 from serving.margin.requirement import Rates
 from serving.schedule import SIDES, publish
 
@@ -71,13 +71,13 @@ class Predictor:
         self,
         store: Store,
         model_folder: Path,
-        policy: MarginPolicy | None = None,
+        policy: ScanPolicy | None = None,
         calibration: Calibration | None = None,
         max_age_s: int = MAX_AGE_S,
         runtime: Literal["torch", "onnx"] = "torch",
     ) -> None:
         self.store = store
-        self.policy = policy or MarginPolicy()
+        self.policy = policy or ScanPolicy()
         self.calibration = calibration or Calibration()
         self.max_age_s = max_age_s
         card = artefact.read_card(model_folder)

@@ -10,7 +10,7 @@ from features.clock import DAY_NS, month_starts
 from features.errors import ShortHistoryError
 from features.panel import Panel
 from models.base import Forecast
-from serving.margin.policy import MarginPolicy
+from serving.margin.scan_policy import ScanPolicy
 from serving.margin.requirement import Rates
 from serving.margin.scan import PARTS, History, Scan, scan, summarise
 
@@ -55,7 +55,7 @@ class Schedule:
     sides: dict[str, SideSchedule]
 
 
-def publish(forecast: Forecast, panel: Panel, policy: MarginPolicy, first_row: int = 0) -> Schedule:
+def publish(forecast: Forecast, panel: Panel, policy: ScanPolicy, first_row: int = 0) -> Schedule:
     """Margin rates at every origin of a forecast from row ``first_row`` on.
 
     Parameters
@@ -86,7 +86,7 @@ def publish(forecast: Forecast, panel: Panel, policy: MarginPolicy, first_row: i
     return Schedule(forecast.origin_ns[kept], sides)
 
 
-def loss_forecast(forecast: Forecast, horizon_s: int, side: str, policy: MarginPolicy) -> FloatArray:
+def loss_forecast(forecast: Forecast, horizon_s: int, side: str, policy: ScanPolicy) -> FloatArray:
     """The larger of expected shortfall and value-at-risk of one side, fraction of notional, shape (n,).
 
     A log return r changes a linear position by exp(r) - 1 of its notional.
@@ -112,7 +112,7 @@ def loss_frac(log_return: FloatArray, side: str) -> FloatArray:
     return -change if side == "long" else change
 
 
-def _history(origin_ns: NDArray[np.int64], panel: Panel, horizon_s: int, side: str, policy: MarginPolicy) -> History:
+def _history(origin_ns: NDArray[np.int64], panel: Panel, horizon_s: int, side: str, policy: ScanPolicy) -> History:
     """Stress, floor and long-run loss at each origin, renewed at every month's start."""
     rows = np.empty((len(origin_ns), 3))
     starts = month_starts(int(origin_ns[0]) - 31 * DAY_NS, int(origin_ns[-1]))
@@ -123,7 +123,7 @@ def _history(origin_ns: NDArray[np.int64], panel: Panel, horizon_s: int, side: s
     return History(rows[:, 0], rows[:, 1], rows[:, 2])
 
 
-def _summary(past: Panel, horizon_s: int, side: str, policy: MarginPolicy) -> tuple[float, float, float]:
+def _summary(past: Panel, horizon_s: int, side: str, policy: ScanPolicy) -> tuple[float, float, float]:
     """Stress, floor and long-run loss of what was known at one instant."""
     returns = past.targets.log_return[:, past.horizon_index(horizon_s)]
     known = np.isfinite(returns)

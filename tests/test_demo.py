@@ -25,7 +25,7 @@ from features.sources import sample
 from features.store import Series, Store
 from models.artefact import read_card
 from models.calibration import Calibration
-from serving.margin.policy import MarginPolicy
+from serving.margin.scan_policy import ScanPolicy
 from serving.margin.requirement import require
 from serving.predictor import Predictor
 from training.config import TrainingConfig
@@ -45,7 +45,7 @@ def plan(brief_calibration: Calibration) -> DemoPlan:
         test_to_ns=parse_utc("2020-08-18T23:00"),
         falls={"2 August 2020": ("2020-07-31", "2020-08-05")},
         calibration=brief_calibration,
-        policy=MarginPolicy(memory_days=20),
+        policy=ScanPolicy(memory_days=20),
     )
 
 

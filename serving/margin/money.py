@@ -6,18 +6,19 @@ read to fifteen significant digits before they are rounded, which is far below
 what a price is known to.
 """
 
-from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.errors import ForecastError
 
+FloatArray = NDArray[np.float64]
 CENT: Final = Decimal("0.01")
 WIDE: Final = Context(prec=80)
 FLOAT_DIGITS: Final = Context(prec=15, rounding=ROUND_HALF_EVEN)
-LARGEST_USD: Final = Decimal("1e15")  # beyond it a cent is below the precision of a float
+LARGEST_USD: Final = Decimal("1e13")  # beyond it a cent is below the precision of a float
 
 
 def exact(amount: float | Decimal, what: str) -> Decimal:
@@ -26,7 +27,7 @@ def exact(amount: float | Decimal, what: str) -> Decimal:
     Raises
     ------
     ForecastError
-        If it is not finite or beyond 10^15: no margin is made of it.
+        If it is not finite or beyond 10^13: no margin is made of it.
 
     Examples
     --------
@@ -61,7 +62,7 @@ def down(amount: float | Decimal, what: str) -> Decimal:
     return exact(amount, what).quantize(CENT, rounding=ROUND_FLOOR, context=WIDE) + 0
 
 
-def split(total: Decimal, shares: Sequence[float | Decimal]) -> tuple[Decimal, ...]:
+def split(total: Decimal, shares: FloatArray) -> tuple[Decimal, ...]:
     """Cents of a total given out to shares, so that they add up to it exactly.
 
     Each share is rounded down to the cent; the cents left over go, one each, to
@@ -70,24 +71,18 @@ def split(total: Decimal, shares: Sequence[float | Decimal]) -> tuple[Decimal, .
     Parameters
     ----------
     total : decimal of whole cents.
-    shares : amounts that add up to about the total; may be negative.
-
-    Raises
-    ------
-    ForecastError
-        If a share is not finite.
+    shares : array of shape (p,), amounts that add up to about the total; may be negative.
 
     Examples
     --------
-    >>> split(Decimal("1.00"), [1 / 3, 1 / 3, 1 / 3])
+    >>> split(Decimal("1.00"), np.array([1 / 3, 1 / 3, 1 / 3]))
     (Decimal('0.34'), Decimal('0.33'), Decimal('0.33'))
     """
-    if not shares:
+    if not len(shares):
         return ()
-    wanted = [exact(share, "a share") for share in shares]
-    floors = [share.quantize(CENT, rounding=ROUND_FLOOR, context=WIDE) for share in wanted]
-    left = int((total - sum(floors, Decimal(0))) / CENT)
-    even, over = divmod(left, len(shares))
-    order = np.argsort([float(floor - share) for share, floor in zip(wanted, floors, strict=True)], kind="stable")
-    lucky = {int(i) for i in order[:over]}
-    return tuple(floor + CENT * (even + (i in lucky)) for i, floor in enumerate(floors))
+    wanted = 100.0 * shares
+    cents = np.floor(wanted)
+    even, over = divmod(int(total.scaleb(2)) - int(np.add.reduce(cents)), len(shares))
+    given = cents.astype(np.int64) + even
+    given[np.argsort(cents - wanted, kind="stable")[:over]] += 1
+    return tuple(Decimal(int(cent)).scaleb(-2) for cent in given)

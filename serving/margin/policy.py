@@ -1,73 +1,168 @@
-"""The rules that turn a forecast into a margin rate, frozen and checked at the door."""
+"""Every number that a requirement depends on beside the account, the market and the forecast."""
 
-from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any, Literal
 
-from features.errors import SettingError
+import msgspec
+
+from features.errors import SettingError, accepted
 from features.files import sha256_of
+from serving.margin.objects.checks import fraction, named, not_negative, positive
+from serving.margin.scan_policy import ScanPolicy
+
+TAIL_MOVES = (-0.66, -0.33, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0)  # Deribit's extended table
 
 
-@dataclass(frozen=True, slots=True)
-class MarginPolicy:
-    """Every number that a margin depends on beside the forecast; rates are fractions of notional.
+class Hypothetical(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A shock that someone thought of: moves by underlying (``*`` for all others) and of volatility."""
 
-    ``mpor_s``: margin period of risk, over which initial margin covers losses.
-    ``liquidation_s``: the same for maintenance margin.
-    ``es_level``, ``var_level``: confidence of expected shortfall and value-at-risk;
-    the larger of the two counts.
-    ``stress_weight``: share of the stressed loss in the blend.
-    ``stressed_days_frac``: the most volatile days of the history, which are the stress.
-    ``floor_level``: quantile of the whole history's losses below which no margin falls.
-    ``buffer``: surcharge in calm; above the long-run level it stays what it was
-    there and is used up as the forecast rises.
-    ``daily_fall_frac``: the published rate falls by at most this share a day; it rises at once.
-    ``least_history_days``: of outcomes that stress and floor must rest on.
-    ``memory_days``: how long a past peak can hold the published rate up.
-    ``liquidation_cost_frac``: half spread and fees of closing the position.
+    name: str
+    moves: dict[str, float]
+    vol: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse moves below -100 %."""
+        for underlying, move in self.moves.items():
+            if not -1.0 <= move <= 100.0:
+                raise SettingError(f"policy: hypothetical {self.name}: move of {underlying} is {move}; give -1 to 100")
+
+
+class ScenarioPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which scenarios, and how far.
+
+    ``families``: names in the SCENARIOS table. ``steps``: price moves a side of the
+    grid, beside no move. ``tail_moves``: relative moves beyond the range; a loss there
+    counts with the weight range / |move| x ``tail_cover``, at most 1, so that a linear
+    position pays for its range and a short wing for more. ``vol_up``, ``vol_down``:
+    relative moves of implied volatility at 30 days, that of other expiries times
+    (30 / days)^power, ``short_power`` within 30 days and ``long_power`` beyond, days
+    at least ``least_days``. ``vol_floor``: no shocked volatility is below it where it
+    was not before. ``skew``: relative tilt of the smile at one standard deviation.
+    ``named_cover``, ``hypothetical_cover``: as ``tail_cover`` for crash days and hypothetical shocks.
+    """
+
+    families: tuple[str, ...] = ("grid", "tails", "skew", "span", "named", "hypothetical")
+    steps: int = 4
+    tail_moves: tuple[float, ...] = TAIL_MOVES
+    tail_cover: float = 1.0
+    vol_up: float = 0.45
+    vol_down: float = 0.25
+    short_power: float = 0.30
+    long_power: float = 0.13
+    least_days: float = 1.0
+    vol_floor: float = 0.10
+    skew: float = 0.15
+    span_extreme: float = 3.0
+    span_cover: float = 0.33
+    named_cover: float = 1.0
+    hypothetical_cover: float = 1.0
+    hypothetical: tuple[Hypothetical, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse scenarios that would not stress."""
+        if self.steps < 1 or not self.families:
+            raise SettingError("policy: scenarios need at least one family and one step a side")
+        for field in ("vol_up", "vol_down", "short_power", "long_power", "skew", "vol_floor", "span_cover"):
+            not_negative(getattr(self, field), f"policy: scenarios.{field}", SettingError)
+        for field in ("least_days", "span_extreme", "tail_cover", "named_cover", "hypothetical_cover"):
+            positive(getattr(self, field), f"policy: scenarios.{field}", SettingError)
+        fraction(self.vol_down, "policy: scenarios.vol_down", SettingError)
+        if any(move < -1.0 or move == 0.0 for move in self.tail_moves):
+            raise SettingError("policy: scenarios.tail_moves must be relative moves above -1, none of them 0")
+
+
+class PathPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Joint paths: filtered historical simulation and its stressed correlations.
+
+    ``es_level``: of the shortfall over the paths. ``correlations``: which joint laws
+    are tried, the worst counts. ``least_paths``: fewer rows of residuals are not used.
+    ``credit_cap``: largest share of the sum of the underlyings' losses that their
+    diversification may take off. ``vol_response``: relative move of implied volatility per unit of
+    |move| / range where the residuals bring none.
+    """
+
+    es_level: float = 0.99
+    correlations: tuple[Literal["history", "comonotone", "independent"], ...] = ("history", "comonotone", "independent")
+    least_paths: int = 250
+    credit_cap: float = 0.5
+    vol_response: float = 0.3
+
+    def __post_init__(self) -> None:
+        """Refuse levels that mean no tail."""
+        if not 0.5 < self.es_level < 1:
+            raise SettingError(f"policy: paths.es_level is {self.es_level}; give a level within 0.5 and 1")
+        fraction(self.credit_cap, "policy: paths.credit_cap", SettingError)
+        not_negative(self.vol_response, "policy: paths.vol_response", SettingError)
+        if self.least_paths < 1 or not self.correlations:
+            raise SettingError("policy: paths need least_paths of at least 1 and one correlation")
+
+
+class StaticPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Ranges where no forecast may be used: ``range_frac`` over the initial period of risk, times ``multiplier``.
+
+    ``ranges``: by underlying; ``range_frac`` for all others. ``maintenance_frac``: share of it for maintenance.
+    """
+
+    range_frac: float = 0.20
+    ranges: dict[str, float] = msgspec.field(default_factory=lambda: {"BTC": 0.12, "ETH": 0.14})
+    multiplier: float = 1.5
+    maintenance_frac: float = 0.6
+
+    def __post_init__(self) -> None:
+        """Refuse ranges that would not cover anything."""
+        for name, value in {"range_frac": self.range_frac, **self.ranges}.items():
+            positive(value, f"policy: static range of {name}", SettingError)
+        if self.multiplier < 1:
+            raise SettingError(f"policy: static.multiplier is {self.multiplier}; a fallback is never below the range")
+        fraction(self.maintenance_frac, "policy: static.maintenance_frac", SettingError)
+
+
+def policy_of(document: dict[str, Any]) -> "MarginPolicy":
+    """Build a policy from a parsed document; what is not given has its default.
 
     Raises
     ------
     SettingError
-        If a number is out of its range.
+        If a key is unknown or a value is refused; the message names the path.
 
-    References
-    ----------
-    Buffer, stress weight and floor: the three tools of Commission Delegated
-    Regulation (EU) No 153/2013, article 28.
+    Examples
+    --------
+    >>> policy_of({"paths": {"es_levle": 0.99}})
+    Traceback (most recent call last):
+    features.errors.SettingError: margin policy: Object contains unknown field `es_levle` - at `$.paths`
     """
+    scan = document.get("scan", {})
+    if not isinstance(scan, dict):
+        raise SettingError("margin policy: scan must be a table; write it as [scan]")
+    rest = {key: value for key, value in document.items() if key != "scan"}
+    try:
+        return msgspec.structs.replace(
+            msgspec.convert(rest, MarginPolicy, strict=False), scan=accepted(ScanPolicy, scan, "margin policy: scan")
+        )
+    except msgspec.ValidationError as error:
+        raise SettingError(f"margin policy: {error}") from error
 
-    mpor_s: int = 28_800
-    liquidation_s: int = 3_600
-    es_level: float = 0.99
-    var_level: float = 0.995
-    stress_weight: float = 0.25
-    stressed_days_frac: float = 0.02
-    floor_level: float = 0.99
-    buffer: float = 0.25
-    daily_fall_frac: float = 0.10
-    memory_days: int = 30
-    least_history_days: int = 60
-    liquidation_cost_frac: float = 0.001
+
+class MarginPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The policy of one version; who approved it and when it took effect."""
+
+    version: str = "default"
+    announced_at: str | None = None
+    effective_at: str | None = None
+    approved_by: str | None = None
+    scan: ScanPolicy = ScanPolicy()
+    scenarios: ScenarioPolicy = ScenarioPolicy()
+    paths: PathPolicy = PathPolicy()
+    static: StaticPolicy = StaticPolicy()
+    missing: Literal["refuse", "conservative"] = "refuse"
+    largest_position_usd: Decimal = Decimal("1e11")
 
     def __post_init__(self) -> None:
-        """Refuse numbers that could make a margin too low or senseless."""
-        rules = {
-            "liquidation_s": 0 < self.liquidation_s <= self.mpor_s,
-            "es_level": 0.5 < self.es_level < 1,
-            "var_level": 0.5 < self.var_level < 1,
-            "stress_weight": 0 <= self.stress_weight <= 1,
-            "stressed_days_frac": 0 < self.stressed_days_frac <= 1,
-            "floor_level": 0.5 < self.floor_level < 1,
-            "buffer": 0 <= self.buffer < float("inf"),
-            "daily_fall_frac": 0 < self.daily_fall_frac < 1,
-            "memory_days": self.memory_days >= 1,
-            "least_history_days": self.least_history_days >= 1,
-            "liquidation_cost_frac": 0 <= self.liquidation_cost_frac < 1,
-        }
-        wrong = [f"{name}={getattr(self, name)}" for name, holds in rules.items() if not holds]
-        if wrong:
-            raise SettingError(f"margin policy: {', '.join(wrong)} out of range; see the policy's documentation")
+        """Refuse a policy without a name."""
+        named(self.version, "policy: version", SettingError)
+        positive(self.largest_position_usd, "policy: largest_position_usd", SettingError)
 
     @property
     def hash(self) -> str:
-        """SHA-256 of every field: what a margin was computed with."""
-        return sha256_of(asdict(self))
+        """SHA-256 of every field."""
+        return sha256_of(msgspec.to_builtins(self))

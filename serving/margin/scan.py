@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import ForecastError
-from serving.margin.policy import MarginPolicy
+from serving.margin.scan_policy import ScanPolicy
 
 FloatArray = NDArray[np.float64]
 PARTS = ("forecast", "gap_hold", "stress", "floor", "buffer", "limiter")
@@ -52,7 +52,7 @@ class Scan:
         return self.forecast + self.gap_hold + self.stress + self.floor + self.buffer + self.limiter
 
 
-def summarise(losses: FloatArray, stressed: NDArray[np.bool_], policy: MarginPolicy) -> tuple[float, float, float]:
+def summarise(losses: FloatArray, stressed: NDArray[np.bool_], policy: ScanPolicy) -> tuple[float, float, float]:
     """Stress, floor and long-run loss of a history.
 
     Parameters
@@ -76,7 +76,7 @@ def _shortfall(losses: FloatArray, level: float) -> float:
     return max(0.0, float(losses[losses >= np.quantile(losses, level)].mean()))
 
 
-def scan(raw: FloatArray, blind: NDArray[np.bool_], history: History, policy: MarginPolicy) -> Scan:
+def scan(raw: FloatArray, blind: NDArray[np.bool_], history: History, policy: ScanPolicy) -> Scan:
     """Hold, blend, buffer and limit forecast losses.
 
     Parameters
@@ -94,7 +94,7 @@ def scan(raw: FloatArray, blind: NDArray[np.bool_], history: History, policy: Ma
     Examples
     --------
     >>> calm = History(np.array([0.2]), np.array([0.03]), np.array([0.08]))
-    >>> parts = scan(np.array([0.04]), np.array([False]), calm, MarginPolicy())
+    >>> parts = scan(np.array([0.04]), np.array([False]), calm, ScanPolicy())
     >>> [float(getattr(parts, name)[0].round(4)) for name in PARTS], float(parts.published[0].round(4))
     ([0.04, 0.0, 0.04, 0.0, 0.02, 0.0], 0.1)
     """
@@ -122,7 +122,7 @@ def held_through(raw: FloatArray, blind: NDArray[np.bool_], start: FloatArray) -
     return np.where(blind, np.maximum(raw, kept), raw)
 
 
-def buffered(blended: FloatArray, raw: FloatArray, history: History, policy: MarginPolicy) -> FloatArray:
+def buffered(blended: FloatArray, raw: FloatArray, history: History, policy: ScanPolicy) -> FloatArray:
     """Add the whole buffer up to the long-run level; above it the buffer is what is left of that.
 
     The result never falls as the forecast rises: the rate stays flat until the
@@ -132,19 +132,19 @@ def buffered(blended: FloatArray, raw: FloatArray, history: History, policy: Mar
     --------
     >>> flat = History(np.zeros(3), np.zeros(3), np.full(3, 0.1))
     >>> raw = np.array([0.08, 0.12, 0.2])
-    >>> buffered(raw, raw, flat, MarginPolicy(stress_weight=0.0)).round(3)
+    >>> buffered(raw, raw, flat, ScanPolicy(stress_weight=0.0)).round(3)
     array([0.1  , 0.125, 0.2  ])
     """
     usual = np.minimum(raw, history.long_run)
     return np.maximum(blended, (1 + policy.buffer) * np.maximum(weighed(usual, history, policy), history.floor))
 
 
-def weighed(raw: FloatArray, history: History, policy: MarginPolicy) -> FloatArray:
+def weighed(raw: FloatArray, history: History, policy: ScanPolicy) -> FloatArray:
     """Weigh a forecast with the stress; never below the forecast."""
     return np.maximum(raw, (1 - policy.stress_weight) * raw + policy.stress_weight * history.stress)
 
 
-def limited(target: FloatArray, policy: MarginPolicy) -> FloatArray:
+def limited(target: FloatArray, policy: ScanPolicy) -> FloatArray:
     """Let the rate rise at once and fall slowly: the highest of the past targets, each faded by its age.
 
     Parameters
@@ -153,7 +153,7 @@ def limited(target: FloatArray, policy: MarginPolicy) -> FloatArray:
 
     Examples
     --------
-    >>> limited(np.array([0.2] + [0.1] * 24), MarginPolicy())[[0, 1, 24]].round(3)
+    >>> limited(np.array([0.2] + [0.1] * 24), ScanPolicy())[[0, 1, 24]].round(3)
     array([0.2  , 0.199, 0.18 ])
     """
     keep = (1 - policy.daily_fall_frac) ** (1 / 24)

@@ -20,7 +20,7 @@ from features.errors import DataError, DownloadError, FormatError, MissingFileEr
 from features.pipeline import Progress, no_progress
 from features.tape import Tape
 from models.calibration import Calibration
-from serving.margin.policy import MarginPolicy
+from serving.margin.scan_policy import ScanPolicy
 from tests.backtests.book_recordings import START_MS, record, session_of, wheel_of
 
 PLAN = BookPlan(
@@ -30,7 +30,7 @@ PLAN = BookPlan(
     cost_feature="log_cost_10_20s",
     refit_s=20,
     calibration=Calibration(bias_rows=100, prior_rows=12),
-    policy=MarginPolicy(mpor_s=60, liquidation_s=20, stressed_days_frac=0.2),
+    policy=ScanPolicy(mpor_s=60, liquidation_s=20, stressed_days_frac=0.2),
 )
 LENGTH_S = 480
 

@@ -20,7 +20,7 @@ from models.classical import law
 from models.classical.log_har import LogHar
 from models.neural.forecaster import Frozen, NeuralForecaster
 from models.tails import normal_quantiles
-from serving.margin.policy import MarginPolicy
+from serving.margin.scan_policy import ScanPolicy
 from serving.schedule import publish
 from tests.conftest import TRAINED_UNTIL
 
@@ -134,7 +134,7 @@ def test_no_ended_window_no_score(forecast: Forecast, panel: Panel) -> None:
 
 
 def test_margin_scores_count_what_they_say(forecast: Forecast, panel: Panel) -> None:
-    policy = MarginPolicy(memory_days=2)
+    policy = ScanPolicy(memory_days=2)
     schedule = publish(forecast, panel, policy)
     long, short = score_margin("log_har", schedule, panel, policy.mpor_s)
     loss = realised_loss(panel, schedule, policy.mpor_s, "long")

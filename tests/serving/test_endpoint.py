@@ -32,7 +32,7 @@ from models.base import Forecast
 from models.calibration import Calibration, calibrate
 from models.neural.forecaster import NeuralForecaster
 from serving.api import create_app
-from serving.margin.policy import MarginPolicy
+from serving.margin.scan_policy import ScanPolicy
 from serving.predictor import Predictor, Published
 from serving.schedule import publish
 from tests.conftest import TRAINED_UNTIL
@@ -131,7 +131,7 @@ def margins_of(
 ) -> tuple[np.ndarray, dict[str, float]]:
     """A backtest's newest calibrated quantiles and initial margins."""
     whole = calibrate(raw, past, calibration, first_row=2_800, handover_ns=handover_ns)
-    schedule = publish(whole, past, MarginPolicy())
+    schedule = publish(whole, past, ScanPolicy())
     return whole.quantiles[-1], {side: float(of.initial_frac[-1]) for side, of in schedule.sides.items()}
 
 
@@ -361,9 +361,9 @@ def test_a_model_of_other_feature_code_or_policy_does_not_start(
     store: Store, model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SettingError, match="needs a forecast for 7200 s"):
-        Predictor(store, model_folder, MarginPolicy(mpor_s=7_200))
+        Predictor(store, model_folder, ScanPolicy(mpor_s=7_200))
     with pytest.raises(SettingError, match=r"at level 0\.98"):
-        Predictor(store, model_folder, MarginPolicy(es_level=0.98))
+        Predictor(store, model_folder, ScanPolicy(es_level=0.98))
     monkeypatch.setattr("serving.predictor.code_hash", lambda *_names: "other")
     with pytest.raises(SettingError, match="features of other code"):
         Predictor(store, model_folder)

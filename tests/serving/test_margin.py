@@ -15,12 +15,12 @@ from features.panel import Panel
 from models import FORECASTERS
 from models.base import Forecast
 from models.calibration import Calibration, calibrate
-from serving.margin.policy import MarginPolicy
+from serving.margin.scan_policy import ScanPolicy
 from serving.margin.requirement import Position, Rates, net, require
 from serving.margin.scan import PARTS, History, buffered, held_through, limited, scan, summarise
 from serving.schedule import SIDES, loss_forecast, loss_frac, publish, stressed_days
 
-POLICY = MarginPolicy()
+POLICY = ScanPolicy()
 RNG = np.random.default_rng(4)
 POSITIVE = st.floats(1e-4, 0.9)
 
@@ -150,7 +150,7 @@ def test_a_senseless_policy_is_refused(change: dict[str, float]) -> None:
 
 
 def test_every_field_of_a_policy_is_in_its_hash() -> None:
-    assert replace(POLICY, buffer=0.26).hash != POLICY.hash == MarginPolicy().hash
+    assert replace(POLICY, buffer=0.26).hash != POLICY.hash == ScanPolicy().hash
 
 
 RATES = Rates(

@@ -1,0 +1,156 @@
+"""An account as arrays: what it holds across its cross positions, what it has ordered, what it is worth unrealised."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import AccountError, DataError, ExpiredError, UnknownInstrumentError
+from serving.margin.aggregate import Holding
+from serving.margin.objects import Account, OpenOrder, Position
+from serving.margin.policy import MarginPolicy
+from serving.margin.priced_market import PricedMarket
+
+FloatArray = NDArray[np.float64]
+SHORT_FACTOR: Final = 2.0  # a price that is not known may have doubled
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """Cross positions and orders of one account.
+
+    ``positions``, ``orders``: rows of the priced market with signed quantities, contracts; a row that
+    cannot be priced is row 0 with quantity 0 and charged in ``unpriced``. ``gap_usd``, shape (orders,): loss
+    by filling at the order's price. ``unpriced``, shape (positions + orders,): USD, worst loss of
+    what has no price. ``unrealised``, shape (positions,): USD profit since entry; of an option, its value.
+    """
+
+    positions: Holding
+    orders: Holding
+    gap_usd: FloatArray
+    unpriced: FloatArray
+    unrealised: FloatArray
+    notes: tuple[str, ...]
+
+    @property
+    def rows(self) -> Holding:
+        """Positions, then orders."""
+        return Holding(
+            np.concatenate([self.positions.instrument, self.orders.instrument]),
+            np.concatenate([self.positions.underlying, self.orders.underlying]),
+            np.concatenate([self.positions.quantity, self.orders.quantity]),
+        )
+
+
+def book_of(account: Account, positions: Sequence[Position], market: PricedMarket, policy: MarginPolicy) -> Book:
+    """Join positions and the account's orders with the market.
+
+    Raises
+    ------
+    UnknownInstrumentError, ExpiredError
+        If the market does not have an instrument, or it has expired: nothing can stand for it.
+    MarketError
+        If an instrument has no price and the policy says ``missing = "refuse"``.
+    AccountError
+        If a position is larger than the policy's ``largest_position_usd``.
+    """
+    held = [_placed(p.instrument, float(p.quantity), market, policy) for p in positions]
+    ordered = [_placed(o.instrument, _signed(o), market, policy) for o in account.orders]
+    notes = tuple(note for _, _, _, note in (*held, *ordered) if note)
+    book = Book(
+        _holding([(row, quantity) for row, quantity, _, _ in held], market),
+        _holding([(row, quantity) for row, quantity, _, _ in ordered], market),
+        np.array([_gap(o, market) for o in account.orders], dtype=np.float64),
+        np.array([worst for _, _, worst, _ in (*held, *ordered)], dtype=np.float64),
+        np.array([_unrealised(p, market) for p in positions], dtype=np.float64),
+        notes,
+    )
+    _refuse_absurd(book, market, [*(p.instrument for p in positions), *(o.instrument for o in account.orders)], policy)
+    return book
+
+
+def _signed(order: OpenOrder) -> float:
+    return float(order.quantity) if order.side == "buy" else -float(order.quantity)
+
+
+def _placed(symbol: str, quantity: float, market: PricedMarket, policy: MarginPolicy) -> tuple[int, float, float, str]:
+    """Row, quantity, worst loss where it has no price, and the reason."""
+    try:
+        return market.row(symbol), quantity, 0.0, ""
+    except (UnknownInstrumentError, ExpiredError):
+        raise
+    except DataError as fault:
+        if policy.missing == "refuse":
+            raise
+        worst = _worst(symbol, quantity, market)
+        return 0, 0.0, worst, f"{fault}; charged at its worst, {worst:.2f} USD, and worth nothing as an asset"
+
+
+def _worst(symbol: str, quantity: float, market: PricedMarket) -> float:
+    """Loss of what has no price: a long loses all, a short twice that; a long option was worth nothing."""
+    terms = market.snapshot.instruments[market.symbols[symbol]]
+    spot = float(market.snapshot.underlyings[terms.underlying].spot)
+    whole = abs(quantity) * float(terms.multiplier) * (1.0 if terms.contract == "inverse" else spot)
+    if terms.is_option:
+        strike = float(terms.strike or 0)
+        whole = abs(quantity) * float(terms.multiplier) * max(spot, strike)
+        return 0.0 if quantity >= 0 else SHORT_FACTOR * whole
+    return whole if quantity >= 0 else SHORT_FACTOR * whole
+
+
+def _holding(rows: list[tuple[int, float]], market: PricedMarket) -> Holding:
+    instrument = np.array([row for row, _ in rows], dtype=np.int64)
+    return Holding(instrument, market.underlying[instrument], np.array([q for _, q in rows], dtype=np.float64))
+
+
+def _unrealised(position: Position, market: PricedMarket) -> float:
+    """USD profit since entry at the mark; the value of an option, whose premium is paid."""
+    row = market.symbols[position.instrument]
+    if row in market.faults:
+        return 0.0
+    quantity = float(position.quantity)
+    if market.options.is_option[row]:
+        return quantity * float(market.mark_usd[row])
+    if position.entry_price is None:
+        return 0.0
+    return quantity * _change(row, float(position.entry_price), position.instrument, market)
+
+
+def _change(row: int, before: float, symbol: str, market: PricedMarket) -> float:
+    """USD gained by one contract since a price."""
+    terms = market.snapshot.instruments[row]
+    if terms.contract == "inverse":
+        if before <= 0:
+            raise AccountError(f"{symbol}: a price of {before} for a contract settled in coin; give one above 0")
+        return float(market.mark_usd[row]) * (float(market.mark[row]) / before - 1.0)
+    return float(market.usd_per_point[row]) * (float(market.mark[row]) - before)
+
+
+def _gap(order: OpenOrder, market: PricedMarket) -> float:
+    """Loss at once if an order fills at its price: buying above the mark, selling below it; a gain is none."""
+    row = market.symbols[order.instrument]
+    if row in market.faults:
+        return 0.0
+    if market.options.is_option[row]:
+        coin = market.snapshot.instruments[row].contract == "inverse"
+        scale = float(market.usd_per_point[row]) * (float(market.spot[market.underlying[row]]) if coin else 1.0)
+        gain = float(market.mark_usd[row]) - scale * float(order.price)
+    else:
+        gain = _change(row, float(order.price), order.instrument, market)
+    return max(-_signed(order) * gain, 0.0)
+
+
+def _refuse_absurd(book: Book, market: PricedMarket, symbols: Sequence[str], policy: MarginPolicy) -> None:
+    rows = book.rows
+    spot = market.spot[rows.underlying] * market.usd_per_point[rows.instrument]
+    size = np.abs(rows.quantity) * np.maximum(np.abs(market.mark_usd[rows.instrument]), spot)
+    limit = policy.largest_position_usd
+    if len(size) and Decimal(float(size.max())) > limit:
+        at = int(size.argmax())
+        raise AccountError(
+            f"{symbols[at]}: a position or order of {size[at]:.4g} USD is beyond the policy's largest_position_usd, "
+            f"{limit:.4g}; a slip of units? correct it or raise the limit"
+        )

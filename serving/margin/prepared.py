@@ -1,0 +1,68 @@
+"""A market, a policy and forecasts, prepared once: every account is then margined from the same arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.margin.objects import ForecastSet, MarketSnapshot
+from serving.margin.paths import JointPaths, joint_paths
+from serving.margin.policy import MarginPolicy
+from serving.margin.priced_market import PricedMarket, price_market
+from serving.margin.ranges import Ranges, ranges_of
+from serving.margin.scenarios import scenarios_of
+from serving.margin.scenarios.scenario_set import ScenarioSet
+from serving.margin.units import unit_pnl
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Stress:
+    """Scenarios over one period of risk and what one contract of everything loses in them.
+
+    ``unit``, shape (s, n): USD profit of one contract. ``path_unit``, shape (paths, n): the same on
+    the joint paths, each underlying on its own rows; None without paths.
+    """
+
+    ranges: Ranges
+    scenarios: ScenarioSet
+    unit: FloatArray
+    paths: JointPaths | None
+    path_unit: FloatArray | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What all accounts of one instant share."""
+
+    market: PricedMarket
+    policy: MarginPolicy
+    forecasts: tuple[ForecastSet, ...]
+    initial: Stress
+    maintenance: Stress
+
+
+def prepare(market: MarketSnapshot, policy: MarginPolicy, forecasts: Sequence[ForecastSet] = ()) -> Prepared:
+    """Price the market, turn forecasts into ranges and value every contract in every scenario.
+
+    Parameters
+    ----------
+    forecasts : in order of preference: the model's, then what stands in for it.
+    """
+    priced = price_market(market)
+    initial = _stress(priced, policy, forecasts, policy.scan.mpor_s)
+    maintenance = _stress(priced, policy, forecasts, policy.scan.liquidation_s)
+    return Prepared(priced, policy, tuple(forecasts), initial, maintenance)
+
+
+def _stress(priced: PricedMarket, policy: MarginPolicy, forecasts: Sequence[ForecastSet], horizon_s: int) -> Stress:
+    as_of_ns = priced.snapshot.as_of_ns
+    ranges = ranges_of(priced.underlyings, forecasts, as_of_ns, policy, horizon_s)
+    scenarios = scenarios_of(ranges, policy.scenarios)
+    unit = unit_pnl(priced, scenarios, policy.scenarios)
+    residuals = next((f.residuals for f in forecasts if f.residuals and as_of_ns < f.expires_ns), None)
+    paths = joint_paths(ranges, residuals, policy.paths)
+    path_unit = None if paths is None else unit_pnl(priced, paths.scenarios, policy.scenarios)
+    return Stress(ranges, scenarios, unit, paths, path_unit)

@@ -1,0 +1,195 @@
+"""A market snapshot as arrays: what one contract of every instrument is worth and what moves it.
+
+An instrument that cannot be priced (no mark, no forward, no volatility, expired)
+carries its fault with it, and only an account that holds it meets the fault.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import DataError, ExpiredError, MarketError, UnknownInstrumentError
+from serving.margin.objects import Instrument, MarketSnapshot, Underlying
+from serving.margin.option_vols import vol_of
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+YEAR_NS: Final = 365 * 86_400 * 10**9
+USD: Final = "USD"
+
+
+@dataclass(frozen=True, slots=True)
+class OptionTerms:
+    """Arrays of the n instruments that matter to options; 1 or 0 where an instrument is none."""
+
+    is_option: BoolArray
+    forward: FloatArray
+    strike: FloatArray
+    years: FloatArray
+    is_call: BoolArray
+    discount: FloatArray
+    vol: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class PricedMarket:
+    """n instruments on u underlyings, in the order of the snapshot.
+
+    ``usd_per_point``, shape (n,): USD that one contract gains when its price rises by 1.
+    ``share``, shape (n,): share of a move of spot that reaches the forward; below 1 only
+    while a settlement average is running. ``mark_usd``: value (options) or notional
+    (everything else) of one contract. ``mark``: the quoted price, NaN where there is a fault.
+    """
+
+    snapshot: MarketSnapshot
+    symbols: dict[str, int]
+    underlyings: tuple[str, ...]
+    spot: FloatArray
+    underlying: IntArray
+    usd_per_point: FloatArray
+    share: FloatArray
+    mark: FloatArray
+    mark_usd: FloatArray
+    options: OptionTerms
+    faults: dict[int, DataError]
+
+    def row(self, symbol: str) -> int:
+        """Index of an instrument that can be priced.
+
+        Raises
+        ------
+        UnknownInstrumentError, MarketError, ExpiredError
+            If the market does not have it or cannot price it.
+        """
+        row = self.symbols.get(symbol)
+        if row is None:
+            known = ", ".join(sorted(self.symbols)[:8]) or "none"
+            raise UnknownInstrumentError(
+                f"{symbol}: the market snapshot has no such instrument; add its terms and quote (known: {known}, ...)"
+            )
+        if row in self.faults:
+            raise self.faults[row]
+        return row
+
+    def asset_usd(self, asset: str) -> float:
+        """Price of an asset in USD.
+
+        Raises
+        ------
+        MarketError
+            If the market has none.
+        """
+        return _asset_usd(self.snapshot, asset)
+
+
+def price_market(snapshot: MarketSnapshot) -> PricedMarket:
+    """Price every instrument of a snapshot once."""
+    underlyings = tuple(snapshot.underlyings)
+    index = {name: i for i, name in enumerate(underlyings)}
+    rows, faults = [], {}
+    for i, instrument in enumerate(snapshot.instruments):
+        try:
+            rows.append(_terms(instrument, snapshot))
+        except DataError as fault:
+            faults[i] = fault
+            rows.append(_NOTHING)
+    table = np.array(rows, dtype=np.float64).reshape(len(rows), 11)
+    columns = [np.ascontiguousarray(table[:, i]) for i in range(11)]
+    forward, strike, years, discount, vol = (columns[i] for i in (5, 6, 7, 9, 10))
+    option = OptionTerms(columns[4] > 0, forward, strike, years, columns[8] > 0, discount, vol)
+    return PricedMarket(
+        snapshot,
+        {instrument.symbol: i for i, instrument in enumerate(snapshot.instruments)},
+        underlyings,
+        np.array([float(u.spot) for u in snapshot.underlyings.values()]),
+        np.array([index.get(instrument.underlying, 0) for instrument in snapshot.instruments], dtype=np.int64),
+        columns[0],
+        columns[1],
+        columns[2],
+        columns[3],
+        option,
+        faults,
+    )
+
+
+# usd_per_point, share, mark, mark_usd, is_option, forward, strike, years, is_call, discount, vol
+_NOTHING: Final = (0.0, 0.0, float("nan"), 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0)
+Row = tuple[float, float, float, float, float, float, float, float, float, float, float]
+
+
+def _terms(instrument: Instrument, snapshot: MarketSnapshot) -> Row:
+    """One row of the market's table."""
+    underlying = _underlying(instrument, snapshot)
+    years = _years(instrument, snapshot.as_of_ns)
+    quote = snapshot.quotes.get(instrument.symbol)
+    if quote is None:
+        raise MarketError(f"{instrument.symbol}: the market has no quote of it; add its mark to quotes")
+    mark = float(quote.mark)
+    if instrument.is_option:
+        return _option(instrument, underlying, snapshot, years)
+    if not mark > 0:
+        raise MarketError(f"{instrument.symbol}: mark is {quote.mark}; a {instrument.kind} needs one above 0")
+    size = float(instrument.multiplier)
+    share = 1.0 - _settled(instrument, underlying)[0]
+    if instrument.contract == "inverse":
+        # quantity contracts of `size` USD: (1/P0 - 1/P1) coin at the price P1 is (P1/P0 - 1) x size USD.
+        return (size / mark, share, mark, size, 0.0, mark, 1.0, years, 0.0, 1.0, 0.0)
+    usd = size * _asset_usd(snapshot, instrument.settlement)
+    return (usd, share, mark, usd * mark, 0.0, mark, 1.0, years, 0.0, 1.0, 0.0)
+
+
+def _option(instrument: Instrument, underlying: Underlying, snapshot: MarketSnapshot, years: float) -> Row:
+    forward = next((f for f in underlying.forwards if f.expiry_ns == instrument.expiry_ns), None)
+    if forward is None:
+        raise MarketError(
+            f"{instrument.symbol}: {instrument.underlying} has no forward of its expiry {instrument.expiry_ns}; "
+            "add it to forwards"
+        )
+    quote = snapshot.quotes[instrument.symbol]
+    fixed, average = _settled(instrument, underlying)
+    price = fixed * average + (1 - fixed) * float(forward.price)
+    discount = float(np.exp(-max(forward.rate, 0.0) * years))
+    coin_settled = instrument.contract == "inverse"
+    usd = float(instrument.multiplier) * (1.0 if coin_settled else _asset_usd(snapshot, instrument.settlement))
+    mark = float(quote.mark) * (float(underlying.spot) if coin_settled else 1.0)
+    strike, call = float(instrument.strike or 0), instrument.option == "call"
+    vol = vol_of(instrument, quote, underlying, price, years, discount, mark)
+    share = (1 - fixed) * float(forward.price) / price
+    return (usd, share, mark, usd * mark, 1.0, price, strike, years, float(call), discount, vol)
+
+
+def _years(instrument: Instrument, as_of_ns: int) -> float:
+    """Years to expiry; 0 for what has none."""
+    if instrument.expiry_ns is None:
+        return 0.0
+    if instrument.expiry_ns <= as_of_ns:
+        raise ExpiredError(
+            f"{instrument.symbol}: expired {(as_of_ns - instrument.expiry_ns) / 1e9:g} s before the market was taken; "
+            "settle it and take the position away"
+        )
+    return (instrument.expiry_ns - as_of_ns) / YEAR_NS
+
+
+def _underlying(instrument: Instrument, snapshot: MarketSnapshot) -> Underlying:
+    if instrument.underlying not in snapshot.underlyings:
+        raise MarketError(f"{instrument.symbol}: the market has no underlying {instrument.underlying}; add it")
+    return snapshot.underlyings[instrument.underlying]
+
+
+def _settled(instrument: Instrument, underlying: Underlying) -> tuple[float, float]:
+    """What of the settlement average is fixed, and at which mean."""
+    for settled in underlying.settled:
+        if settled.expiry_ns == instrument.expiry_ns:
+            return settled.fixed_frac, float(settled.average)
+    return 0.0, 0.0
+
+
+def _asset_usd(snapshot: MarketSnapshot, asset: str) -> float:
+    if asset in snapshot.assets:
+        return float(snapshot.assets[asset].price_usd)
+    if asset == USD:
+        return 1.0
+    raise MarketError(f"asset {asset}: the market has no price of it; add it to assets")

@@ -1,0 +1,79 @@
+"""The scan as charges: worst scenarios, credit between underlyings, joint paths, open orders, what has no price."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.margin.aggregate import Holding, order_losses, summed
+from serving.margin.charge import Charge, allocated
+from serving.margin.holdings import Book
+from serving.margin.policy import PathPolicy
+from serving.margin.prepared import Prepared, Stress
+from serving.margin.scan_loss import ScanLoss, path_contributions, scan_loss
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """One margin's scan of one account: its loss and each row's part of every component, shape (rows,)."""
+
+    loss: ScanLoss
+    parts: dict[str, FloatArray]
+
+
+def scanned(stress: Stress, book: Book, policy: PathPolicy) -> Scanned:
+    """Scan one account over one period of risk and give every component to the rows that cause it."""
+    pnl, paths = pnl_of(stress, book)
+    loss = scan_loss(pnl, paths, stress.paths, policy)
+    parts = {
+        "scan": _worst_parts(stress, book, loss),
+        "inter_underlying_credit": np.zeros(len(book.unpriced)),
+        "joint_paths": np.zeros(len(book.unpriced)),
+        "unpriced": book.unpriced,
+    }
+    if loss.credit:
+        parts["inter_underlying_credit"] = _credit_parts(stress, loss, parts["scan"], book.rows)
+    if loss.excess and stress.path_unit is not None and stress.paths is not None:
+        each = stress.path_unit[:, book.rows.instrument] * book.rows.quantity
+        shares = path_contributions(each, book.rows.underlying, stress.paths.orders[loss.law], policy.es_level)
+        parts["joint_paths"] = allocated(loss.excess, shares)
+    return Scanned(loss, parts)
+
+
+def pnl_of(stress: Stress, book: Book) -> tuple[FloatArray, FloatArray | None]:
+    """USD profit by scenario and underlying, and on the joint paths; orders fill where that hurts."""
+    if stress.path_unit is None:
+        return _pnl(stress.unit, book, len(stress.ranges.underlyings)), None
+    width = len(stress.ranges.underlyings)
+    return _pnl(stress.unit, book, width), _pnl(stress.path_unit, book, width)
+
+
+def _pnl(unit: FloatArray, book: Book, width: int) -> FloatArray:
+    pnl = summed(unit, book.positions, width)
+    return pnl - order_losses(unit, book.orders, book.gap_usd, width) if len(book.orders.quantity) else pnl
+
+
+def _worst_parts(stress: Stress, book: Book, loss: ScanLoss) -> FloatArray:
+    """Loss of every row in the worst scenario of its underlying; an order's only where filling hurts."""
+    rows = book.rows
+    worst = loss.worst[rows.underlying]
+    parts = np.where(worst >= 0, -rows.quantity * stress.unit[worst, rows.instrument], 0.0)
+    held = len(book.positions.quantity)
+    parts[held:] = np.where(worst[held:] >= 0, np.maximum(parts[held:] + book.gap_usd, 0.0), 0.0)
+    return parts
+
+
+def _credit_parts(stress: Stress, loss: ScanLoss, scan: FloatArray, rows: Holding) -> FloatArray:
+    """Each covered underlying's share of the credit, then by row as the scan is."""
+    covered = np.zeros(len(loss.losses), dtype=bool) if stress.paths is None else stress.paths.covered
+    return -allocated(loss.credit, np.where(covered[rows.underlying], scan, 0.0))
+
+
+def scan_charges(prepared: Prepared, book: Book) -> tuple[list[Charge], Scanned, Scanned]:
+    """Charges of the scan for both margins, and what they come from."""
+    initial = scanned(prepared.initial, book, prepared.policy.paths)
+    maintenance = scanned(prepared.maintenance, book, prepared.policy.paths)
+    charges = [Charge(name, part, maintenance.parts[name]) for name, part in initial.parts.items()]
+    return [c for c in charges if c.initial.any() or c.maintenance.any() or c.name == "scan"], initial, maintenance
