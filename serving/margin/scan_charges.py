@@ -29,16 +29,16 @@ def scanned(stress: Stress, book: Book, policy: PathPolicy) -> Scanned:
     loss = scan_loss(pnl, paths, stress.paths, policy)
     parts = {
         "scan": _worst_parts(stress, book, loss),
-        "inter_underlying_credit": np.zeros(len(book.unpriced)),
-        "joint_paths": np.zeros(len(book.unpriced)),
-        "unpriced": book.unpriced,
+        "inter-underlying credit": np.zeros(len(book.unpriced)),
+        "joint paths": np.zeros(len(book.unpriced)),
+        "no price": book.unpriced,
     }
     if loss.credit:
-        parts["inter_underlying_credit"] = _credit_parts(stress, loss, parts["scan"], book.rows)
+        parts["inter-underlying credit"] = _credit_parts(stress, loss, parts["scan"], book.rows)
     if loss.excess and stress.path_unit is not None and stress.paths is not None:
         each = stress.path_unit[:, book.rows.instrument] * book.rows.quantity
         shares = path_contributions(each, book.rows.underlying, stress.paths.orders[loss.law], policy.es_level)
-        parts["joint_paths"] = allocated(loss.excess, shares)
+        parts["joint paths"] = allocated(loss.excess, shares)
     return Scanned(loss, parts)
 
 

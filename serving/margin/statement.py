@@ -37,7 +37,7 @@ class Statement:
 def statement(charges: Sequence[Charge], rows: Sequence[Row]) -> Statement:
     """Round every component up to the cent and give its cents to the rows.
 
-    Initial margin below maintenance is raised to it by a component ``maintenance_floor``.
+    Initial margin below maintenance is raised to it by a component ``maintenance floor``.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def _with_floor(charges: Sequence[Charge], count: int) -> list[Charge]:
     lacking = max(maintenance, ZERO) - initial
     if lacking > 0:
         each = sum((c.maintenance for c in kept), np.zeros(count))
-        kept.append(Charge("maintenance_floor", allocated(float(lacking), each), np.zeros(count)))
+        kept.append(Charge("maintenance floor", allocated(float(lacking), each), np.zeros(count)))
     return kept
 
 

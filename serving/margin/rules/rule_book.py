@@ -1,0 +1,24 @@
+"""What a rule book is: a name, what it says of itself, its parameters and its charges."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from serving.margin.charge import Charge
+from serving.margin.objects import Account, MarketSnapshot
+
+Charges = Callable[[Account, MarketSnapshot, Any], tuple[Charge, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleBook:
+    """A venue's published rule.
+
+    ``charges``: (account, market, parameters) -> charges, one row a position in the account's order.
+    ``parameters``: type of the parameters; ``published``: makes those that the venue publishes.
+    """
+
+    title: str
+    charges: Charges
+    parameters: type
+    published: Callable[[], Any]
