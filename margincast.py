@@ -29,6 +29,7 @@ from backtests.training_commands import train
 from features.build_commands import app as features_app
 from features.commands import app as data_app
 from features.errors import DataError, SettingError
+from serving.margin_commands import app as margin_app
 from training.tune_commands import tune
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ app.command(
 )(ablate)
 app.add_typer(data_app, name="data")
 app.add_typer(features_app, name="features")
+app.add_typer(margin_app, name="margin")
 console = Console()
 OUT = Path("demo")
 

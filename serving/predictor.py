@@ -29,8 +29,8 @@ from models import artefact
 from models.base import LEVELS, Forecast
 from models.calibration import Calibration, calibrate
 from models.neural.forecaster import NeuralForecaster
-from serving.margin.scan_policy import ScanPolicy
 from serving.margin.requirement import Rates
+from serving.margin.scan_policy import ScanPolicy
 from serving.schedule import SIDES, publish
 
 MAX_AGE_S = 7_200

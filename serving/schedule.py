@@ -10,9 +10,9 @@ from features.clock import DAY_NS, month_starts
 from features.errors import ShortHistoryError
 from features.panel import Panel
 from models.base import Forecast
-from serving.margin.scan_policy import ScanPolicy
 from serving.margin.requirement import Rates
 from serving.margin.scan import PARTS, History, Scan, scan, summarise
+from serving.margin.scan_policy import ScanPolicy
 
 FloatArray = NDArray[np.float64]
 SIDES = ("long", "short")

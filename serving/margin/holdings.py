@@ -60,12 +60,13 @@ def book_of(account: Account, positions: Sequence[Position], market: PricedMarke
     held = [_placed(p.instrument, float(p.quantity), market, policy) for p in positions]
     ordered = [_placed(o.instrument, _signed(o), market, policy) for o in account.orders]
     notes = tuple(note for _, _, _, note in (*held, *ordered) if note)
+    holding = _holding([(row, quantity) for row, quantity, _, _ in held], market)
     book = Book(
-        _holding([(row, quantity) for row, quantity, _, _ in held], market),
+        holding,
         _holding([(row, quantity) for row, quantity, _, _ in ordered], market),
         np.array([_gap(o, market) for o in account.orders], dtype=np.float64),
         np.array([worst for _, _, worst, _ in (*held, *ordered)], dtype=np.float64),
-        np.array([_unrealised(p, market) for p in positions], dtype=np.float64),
+        _unrealised(positions, holding, market),
         notes,
     )
     _refuse_absurd(book, market, [*(p.instrument for p in positions), *(o.instrument for o in account.orders)], policy)
@@ -106,17 +107,15 @@ def _holding(rows: list[tuple[int, float]], market: PricedMarket) -> Holding:
     return Holding(instrument, market.underlying[instrument], np.array([q for _, q in rows], dtype=np.float64))
 
 
-def _unrealised(position: Position, market: PricedMarket) -> float:
-    """USD profit since entry at the mark; the value of an option, whose premium is paid."""
-    row = market.symbols[position.instrument]
-    if row in market.faults:
-        return 0.0
-    quantity = float(position.quantity)
-    if market.options.is_option[row]:
-        return quantity * float(market.mark_usd[row])
-    if position.entry_price is None:
-        return 0.0
-    return quantity * _change(row, float(position.entry_price), position.instrument, market)
+def _unrealised(positions: Sequence[Position], held: Holding, market: PricedMarket) -> FloatArray:
+    """USD profit since entry at the mark; the value of an option, whose premium is paid; 0 without a price."""
+    options = market.options.is_option[held.instrument]
+    value = np.where(options, held.quantity * market.mark_usd[held.instrument], 0.0)
+    for i, position in enumerate(positions):
+        if position.entry_price is not None and not options[i] and held.quantity[i]:
+            entry = float(position.entry_price)
+            value[i] = held.quantity[i] * _change(int(held.instrument[i]), entry, position.instrument, market)
+    return value
 
 
 def _change(row: int, before: float, symbol: str, market: PricedMarket) -> float:

@@ -81,7 +81,7 @@ def levels_in_cents(maintenance: IntArray, initial: IntArray, equity: IntArray, 
     Raises
     ------
     ForecastError
-        If a requirement is negative or beyond 10^15 USD, or maintenance is above initial margin.
+        If a requirement is negative or beyond the largest amount that is counted, or maintenance is above initial margin.
 
     Examples
     --------

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from features.errors import ForecastError
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 CENT: Final = Decimal("0.01")
 WIDE: Final = Context(prec=80)
 FLOAT_DIGITS: Final = Context(prec=15, rounding=ROUND_HALF_EVEN)
@@ -62,7 +63,7 @@ def down(amount: float | Decimal, what: str) -> Decimal:
     return exact(amount, what).quantize(CENT, rounding=ROUND_FLOOR, context=WIDE) + 0
 
 
-def split(total: Decimal, shares: FloatArray) -> tuple[Decimal, ...]:
+def cents(total: Decimal, shares: FloatArray) -> IntArray:
     """Cents of a total given out to shares, so that they add up to it exactly.
 
     Each share is rounded down to the cent; the cents left over go, one each, to
@@ -75,14 +76,26 @@ def split(total: Decimal, shares: FloatArray) -> tuple[Decimal, ...]:
 
     Examples
     --------
-    >>> split(Decimal("1.00"), np.array([1 / 3, 1 / 3, 1 / 3]))
-    (Decimal('0.34'), Decimal('0.33'), Decimal('0.33'))
+    >>> cents(Decimal("1.00"), np.array([1 / 3, 1 / 3, 1 / 3]))
+    array([34, 33, 33])
     """
     if not len(shares):
-        return ()
+        return np.zeros(0, dtype=np.int64)
     wanted = 100.0 * shares
-    cents = np.floor(wanted)
-    even, over = divmod(int(total.scaleb(2)) - int(np.add.reduce(cents)), len(shares))
-    given = cents.astype(np.int64) + even
-    given[np.argsort(cents - wanted, kind="stable")[:over]] += 1
-    return tuple(Decimal(int(cent)).scaleb(-2) for cent in given)
+    whole = np.floor(wanted)
+    given = whole.astype(np.int64)
+    even, over = divmod(int(total.scaleb(2)) - int(np.add.reduce(given)), len(shares))
+    given += even
+    given[np.argsort(whole - wanted, kind="stable")[:over]] += 1
+    return given
+
+
+def usd(amount_cents: int) -> Decimal:
+    """Cents as a decimal of dollars.
+
+    Examples
+    --------
+    >>> usd(-150)
+    Decimal('-1.50')
+    """
+    return Decimal(amount_cents).scaleb(-2)

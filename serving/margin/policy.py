@@ -1,12 +1,21 @@
 """Every number that a requirement depends on beside the account, the market and the forecast."""
 
+from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
 
-from features.errors import SettingError, accepted
+from features.errors import SettingError
 from features.files import sha256_of
+from serving.margin.concentration import ConcentrationPolicy
+from serving.margin.contingencies.basis import BasisPolicy
+from serving.margin.contingencies.depeg import DepegPolicy
+from serving.margin.contingencies.feeds import FeedPolicy
+from serving.margin.contingencies.funding import FundingPolicy
+from serving.margin.contingencies.short_options import ShortOptionPolicy
+from serving.margin.levels import LevelPolicy
+from serving.margin.liquidity import LiquidityPolicy
 from serving.margin.objects.checks import fraction, named, not_negative, positive
 from serving.margin.scan_policy import ScanPolicy
 
@@ -131,16 +140,21 @@ def policy_of(document: dict[str, Any]) -> "MarginPolicy":
     Traceback (most recent call last):
     features.errors.SettingError: margin policy: Object contains unknown field `es_levle` - at `$.paths`
     """
-    scan = document.get("scan", {})
-    if not isinstance(scan, dict):
-        raise SettingError("margin policy: scan must be a table; write it as [scan]")
-    rest = {key: value for key, value in document.items() if key != "scan"}
+    for field in msgspec.structs.fields(MarginPolicy):
+        if is_dataclass(field.type) and field.name in document:
+            _refuse_unknown(field.name, document[field.name], {known.name for known in fields(field.type)})
     try:
-        return msgspec.structs.replace(
-            msgspec.convert(rest, MarginPolicy, strict=False), scan=accepted(ScanPolicy, scan, "margin policy: scan")
-        )
+        return msgspec.convert(document, MarginPolicy, strict=False)
     except msgspec.ValidationError as error:
         raise SettingError(f"margin policy: {error}") from error
+
+
+def _refuse_unknown(section: str, given: Any, known: set[str]) -> None:  # noqa: ANN401 - what a file holds
+    if not isinstance(given, dict):
+        raise SettingError(f"margin policy: {section} must be a table; write it as [{section}]")
+    for name in given:
+        if name not in known:
+            raise SettingError(f"margin policy: {section} has no option {name!r}; known: {', '.join(sorted(known))}")
 
 
 class MarginPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -154,6 +168,14 @@ class MarginPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     scenarios: ScenarioPolicy = ScenarioPolicy()
     paths: PathPolicy = PathPolicy()
     static: StaticPolicy = StaticPolicy()
+    liquidity: LiquidityPolicy = LiquidityPolicy()
+    concentration: ConcentrationPolicy = ConcentrationPolicy()
+    levels: LevelPolicy = LevelPolicy()
+    short_options: ShortOptionPolicy = ShortOptionPolicy()
+    basis: BasisPolicy = BasisPolicy()
+    funding: FundingPolicy = FundingPolicy()
+    depeg: DepegPolicy = DepegPolicy()
+    feeds: FeedPolicy = FeedPolicy()
     missing: Literal["refuse", "conservative"] = "refuse"
     largest_position_usd: Decimal = Decimal("1e11")
 

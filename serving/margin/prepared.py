@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.margin.closing import Closing, closing_of
+from serving.margin.contingent import Feeds, feeds_of
 from serving.margin.objects import ForecastSet, MarketSnapshot
 from serving.margin.paths import JointPaths, joint_paths
 from serving.margin.policy import MarginPolicy
@@ -42,6 +44,13 @@ class Prepared:
     forecasts: tuple[ForecastSet, ...]
     initial: Stress
     maintenance: Stress
+    closing: Closing
+    feeds: Feeds
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Every fallback that the ranges rest on."""
+        return tuple(dict.fromkeys((*self.initial.ranges.notes, *self.maintenance.ranges.notes)))
 
 
 def prepare(market: MarketSnapshot, policy: MarginPolicy, forecasts: Sequence[ForecastSet] = ()) -> Prepared:
@@ -54,7 +63,9 @@ def prepare(market: MarketSnapshot, policy: MarginPolicy, forecasts: Sequence[Fo
     priced = price_market(market)
     initial = _stress(priced, policy, forecasts, policy.scan.mpor_s)
     maintenance = _stress(priced, policy, forecasts, policy.scan.liquidation_s)
-    return Prepared(priced, policy, tuple(forecasts), initial, maintenance)
+    closing = closing_of(priced, initial.ranges, forecasts, policy)
+    feeds = feeds_of(priced, initial.ranges)
+    return Prepared(priced, policy, tuple(forecasts), initial, maintenance, closing, feeds)
 
 
 def _stress(priced: PricedMarket, policy: MarginPolicy, forecasts: Sequence[ForecastSet], horizon_s: int) -> Stress:

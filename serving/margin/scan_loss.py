@@ -11,6 +11,7 @@ and under correlations of 1 and 0, the worst of which counts, and is capped.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from serving.margin.policy import PathPolicy
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+TIE: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,9 @@ def scan_loss(pnl: FloatArray, paths_pnl: FloatArray | None, paths: JointPaths |
     pnl : array of shape (s, u), USD profit by scenario and underlying.
     paths_pnl : array of shape (paths, u), the same on the paths; None where there are none.
     """
-    worst = np.argmin(pnl, axis=0)
+    # Scenarios that lose the same up to rounding: the first, which is the plainest, is named.
+    lowest = np.min(pnl, axis=0)
+    worst = np.argmax(pnl <= lowest + TIE * np.abs(lowest), axis=0)
     losses = np.maximum(-pnl[worst, np.arange(pnl.shape[1])], 0.0)
     worst = np.where(losses > 0, worst, -1)
     if paths is None or paths_pnl is None:

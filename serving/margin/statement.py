@@ -1,6 +1,6 @@
 """From charges to a statement that adds up to the cent."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.margin.charge import Charge, allocated
-from serving.margin.money import split, up
+from serving.margin.money import cents, up, usd
 from serving.margin.objects import Component, PositionMargin
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 ZERO = Decimal("0.00")
 
 
@@ -52,23 +53,31 @@ def statement(charges: Sequence[Charge], rows: Sequence[Row]) -> Statement:
     (Decimal('8.00'), Decimal('8.00'), ['11.33', '-3.33'])
     """
     named = _with_floor(charges, len(rows))
-    initial = {c.name: _cents(c.initial, c.name) for c in named}
-    maintenance = {c.name: _cents(c.maintenance, c.name) for c in named}
+    initial, maintenance = (_table([getattr(c, side) for c in named], len(rows)) for side in ("initial", "maintenance"))
+    names = [c.name for c in named]
     components = tuple(
-        Component(name=name, initial=sum(initial[name], ZERO), maintenance=sum(maintenance[name], ZERO))
-        for name in initial
+        Component(name=name, initial=usd(int(i)), maintenance=usd(int(m)))
+        for name, i, m in zip(names, initial.sum(axis=1), maintenance.sum(axis=1), strict=True)
     )
-    positions = tuple(_position(row, i, initial, maintenance) for i, row in enumerate(rows))
-    return Statement(
-        _sum(c.initial for c in components), _sum(c.maintenance for c in components), components, positions
+    positions = tuple(
+        PositionMargin(
+            instrument=row.instrument,
+            mode=row.mode,
+            quantity=row.quantity,
+            initial=usd(sum(parts)),
+            maintenance=usd(kept),
+            components={name: usd(part) for name, part in zip(names, parts, strict=True) if part},
+        )
+        for row, parts, kept in zip(rows, initial.T.tolist(), maintenance.sum(axis=0).tolist(), strict=True)
     )
+    return Statement(usd(int(initial.sum())), usd(int(maintenance.sum())), components, positions)
 
 
 def _with_floor(charges: Sequence[Charge], count: int) -> list[Charge]:
     """Add what initial margin lacks of maintenance, after rounding."""
     kept = [c for c in charges if c.initial.any() or c.maintenance.any()]
-    initial = _sum(_total(c.initial, c.name) for c in kept)
-    maintenance = _sum(_total(c.maintenance, c.name) for c in kept)
+    initial = sum((_total(c.initial) for c in kept), ZERO)
+    maintenance = sum((_total(c.maintenance) for c in kept), ZERO)
     lacking = max(maintenance, ZERO) - initial
     if lacking > 0:
         each = sum((c.maintenance for c in kept), np.zeros(count))
@@ -76,27 +85,10 @@ def _with_floor(charges: Sequence[Charge], count: int) -> list[Charge]:
     return kept
 
 
-def _total(amounts: FloatArray, name: str) -> Decimal:
-    return up(float(np.add.reduce(amounts)), name)
+def _total(amounts: FloatArray) -> Decimal:
+    return up(float(np.add.reduce(amounts)), "a part of the requirement")
 
 
-def _cents(amounts: FloatArray, name: str) -> tuple[Decimal, ...]:
-    """Cents of each row, which add up to the sum rounded up."""
-    return split(_total(amounts, name), amounts)
-
-
-def _position(
-    row: Row, at: int, initial: dict[str, tuple[Decimal, ...]], maintenance: dict[str, tuple[Decimal, ...]]
-) -> PositionMargin:
-    return PositionMargin(
-        instrument=row.instrument,
-        mode=row.mode,
-        quantity=row.quantity,
-        initial=_sum(cents[at] for cents in initial.values()),
-        maintenance=_sum(cents[at] for cents in maintenance.values()),
-        components={name: cents[at] for name, cents in initial.items() if cents[at] or maintenance[name][at]},
-    )
-
-
-def _sum(amounts: Iterable[Decimal]) -> Decimal:
-    return sum(amounts, ZERO)
+def _table(parts: Sequence[FloatArray], count: int) -> IntArray:
+    """Cents by component and row; each component's add up to its sum rounded up; shape (components, rows)."""
+    return np.array([cents(_total(part), part) for part in parts], dtype=np.int64).reshape(len(parts), count)

@@ -75,12 +75,16 @@ class Svi(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Smile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Implied volatility of one expiry: an SVI slice, or quoted strikes with their volatilities."""
+    """Implied volatility of one expiry: an SVI slice, or quoted strikes with their volatilities.
+
+    ``half_spread_vol``: half the usual distance of bid and ask in volatility (0.01 is a point).
+    """
 
     expiry_ns: int
     svi: Svi | None = None
     strikes: tuple[float, ...] = ()
     vols: tuple[float, ...] = ()
+    half_spread_vol: float | None = None
     confidence: float = 1.0
 
     def __post_init__(self) -> None:
@@ -94,6 +98,8 @@ class Smile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise MarketError(f"{what}: strikes must rise; sort them and give each once")
         for value in (*self.strikes, *self.vols):
             positive(value, f"{what}: a strike or vol", MarketError)
+        if self.half_spread_vol is not None:
+            not_negative(self.half_spread_vol, f"{what}: half_spread_vol", MarketError)
         fraction(self.confidence, f"{what}: confidence", MarketError)
 
 

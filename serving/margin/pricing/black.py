@@ -73,7 +73,7 @@ def _sound(
 
 def revalue_options(
     forward: FloatArray, strike: FloatArray, years: FloatArray, is_call: BoolArray, discount: FloatArray,
-    factor: FloatArray, log_factor: FloatArray, vol: FloatArray,
+    factor: FloatArray, log_factor: FloatArray, vol: FloatArray, out: FloatArray | None = None,
 ) -> FloatArray:  # fmt: skip
     r"""Value options in every scenario: Black-76 on the shocked forward with the shocked vol.
 
@@ -91,6 +91,8 @@ def revalue_options(
     factor, log_factor, vol : arrays of shape (scenarios, options)
         Shocked forward / forward (0 or more), its natural logarithm (so that none is taken here; -inf for 0), and the
         annualised vol in the scenario. Vol 0 or years 0 gives the discounted intrinsic value exactly.
+    out : contiguous array of shape (scenarios, options), optional
+        Where to write; a large array of its own would cost a fresh page of memory per 512 values.
 
     Returns
     -------
@@ -127,10 +129,12 @@ def revalue_options(
     if not _sound(*arrays):
         for name, array in zip(RANGES, arrays, strict=True):
             refuse(name, array, *RANGES[name])
-    out = np.empty(shape)
+    room = np.empty(shape) if out is None else out
+    if of_shape("out", room, shape) is not room:
+        raise PriceError("out is no contiguous, writable array of doubles; give np.empty((scenarios, options))")
     forwards, strikes, times, discounts, factors, logs, vols = arrays
-    _revalue(forwards, strikes, times, np.array(is_call), discounts, factors, logs, vols, out)
-    return out
+    _revalue(forwards, strikes, times, np.array(is_call), discounts, factors, logs, vols, room)
+    return room
 
 
 def black_value(

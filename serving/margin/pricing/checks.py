@@ -42,11 +42,12 @@ def refuse(name: str, array: FloatArray, low: float, high: float, remedy: str = 
     Traceback (most recent call last):
     features.errors.PriceError: strike[1] is nan; give the strike of the contract, positive
     """
-    bad = np.argwhere(~((array >= low) & (array <= high)))
-    if len(bad):
-        where = tuple(int(i) for i in bad[0])
-        place = f"[{', '.join(map(str, where))}]" if where else ""
-        raise PriceError(f"{name}{place} is {array[where]}; {remedy or REMEDIES[name]}")
+    sound = (array >= low) & (array <= high)
+    if np.all(sound):
+        return
+    where = tuple(int(i) for i in np.argwhere(~sound)[0])
+    place = f"[{', '.join(map(str, where))}]" if where else ""
+    raise PriceError(f"{name}{place} is {array[where]}; {remedy or REMEDIES[name]}")
 
 
 def of_shape(name: str, array: FloatArray, shape: tuple[int, ...]) -> FloatArray:

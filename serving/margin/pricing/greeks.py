@@ -63,13 +63,13 @@ def _at_the_limit(
 
 @compiled
 def _derivatives(
-    forward: float, strike: float, vol: float, root: float, sign: float
+    forward: float, strike: float, vol: float, root: float, sign: float, moneyness: float
 ) -> tuple[float, float, float, float, float, float]:
     """Delta, gamma, vega, decay, vanna, volga, undiscounted."""
     stdev = vol * root
     if not stdev > 0.0:
         return _at_the_limit(forward, strike, vol, root, sign)
-    middle = math.log(forward / strike) / stdev
+    middle = moneyness / stdev
     upper, lower = middle + 0.5 * stdev, middle - 0.5 * stdev
     if abs(upper) > -LOWEST:  # the density is 0, and 0 times what follows may be 0 times infinity
         return sign * cdf(sign * upper), 0.0, 0.0, 0.0, 0.0, 0.0
@@ -81,9 +81,9 @@ def _derivatives(
 
 
 @compiled
-def _value(forward: float, strike: float, stdev: float, sign: float) -> float:
+def _value(forward: float, strike: float, stdev: float, sign: float, moneyness: float) -> float:
     """Undiscounted value."""
-    middle, half = -abs(math.log(forward / strike)) / stdev, 0.5 * stdev
+    middle, half = -abs(moneyness) / stdev, 0.5 * stdev
     small, large = min(forward, strike), max(forward, strike)
     return max(sign * (forward - strike), 0.0) + time_value(small, large, middle + half, middle - half)
 
@@ -95,9 +95,11 @@ def _each(
 ) -> None:  # fmt: skip
     for i in range(forward.size):
         root, sign = math.sqrt(years[i]), 1.0 if is_call[i] else -1.0
-        discount = math.exp(-rate[i] * years[i])
-        value = discount * _value(forward[i], strike[i], vol[i] * root, sign)
-        delta, gamma, vega, decay, vanna, volga = _derivatives(forward[i], strike[i], vol[i], root, sign)
+        discount, moneyness = math.exp(-rate[i] * years[i]), math.log(forward[i] / strike[i])
+        value = discount * _value(forward[i], strike[i], vol[i] * root, sign, moneyness)
+        delta, gamma, vega, decay, vanna, volga = _derivatives(
+            forward[i], strike[i], vol[i], root, sign, moneyness
+        )  # fmt: skip
         out[0, i], out[1, i], out[2, i], out[3, i] = value, discount * delta, discount * gamma, discount * vega
         out[4, i], out[5, i] = rate[i] * value - discount * decay, -years[i] * value
         out[6, i], out[7, i] = discount * vanna, discount * volga

@@ -62,10 +62,10 @@ def implied_vol(
 
     .. math:: \sigma = s / \sqrt T, \quad b(\ln(F/K), s) = \text{price} / \sqrt{FK}
 
-    solved as `serving.margin.pricing.normalised` states, in one to three steps. The error is a few units in the last
-    place times the price's own condition number, :math:`b / (s\,b'(s))`: below 1e-14 relative up to a total standard
-    deviation s of 5, 1e-12 at 9, then growing as :math:`e^{s^2/8}` because the price saturates at its bound: at
-    s = 17 it is the bound and carries no vol at all. No loss towards 0: s = 1e-6 and prices of 1e-300 are exact.
+    solved as `serving.margin.pricing.normalised` states, in one to three steps. The error is some units in the last
+    place times the price's own condition number, :math:`b / (s\,b'(s))`: at the money below 1e-14 relative up to a
+    total standard deviation s of 5, 1e-12 at 9, then growing as :math:`e^{s^2/8}` because the price saturates at its
+    bound: at s = 17 it is the bound and carries no vol at all. Nothing is lost towards s = 1e-6 or prices of 1e-300.
 
     Parameters
     ----------

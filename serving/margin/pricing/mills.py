@@ -37,16 +37,17 @@ def _forward(nodes: FloatArray, count: int) -> FloatArray:
 
 
 def _backward(nodes: FloatArray, count: int) -> FloatArray:
-    """The same downwards, as ratios of neighbours (Miller): where z <= -1 they are the recurrence's minimal solution."""
+    """The same downwards, as ratios of neighbours (Miller): good where z <= -1, and the solution is minimal."""
     ratio, ratios = np.zeros_like(nodes), []
     for n in range(400, -1, -1):
         ratio = 1 / ((n + 1) * ratio - nodes)
         ratios.append(ratio)
-    return np.cumprod(np.stack(ratios[::-1][:count], axis=1), axis=1)
+    coefficients: FloatArray = np.multiply.accumulate(np.stack(ratios[::-1][:count], axis=1), axis=1)
+    return coefficients
 
 
 def _coefficients() -> FloatArray:
-    """Taylor coefficients of Y in steps of 1/2 of a cell's half width: a row per node from LOW to HIGH."""
+    """Taylor coefficients of Y: a row per node from LOW to HIGH."""
     nodes = np.arange(round(LOW * NODES), round(HIGH * NODES) + 1) / NODES
     upper = nodes > -1
     return np.concatenate([_backward(nodes[~upper], TERMS + 1), _forward(nodes[upper], TERMS + 1)])

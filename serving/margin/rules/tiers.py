@@ -61,6 +61,23 @@ def brackets_of(table: Table) -> Brackets:
     return Brackets(joined.floors, joined.rates, tuple(deductions)) if deductions else joined
 
 
+def jumping(
+    tables: Mapping[str, Table], tolerance: Fraction = Fraction(0)
+) -> dict[str, tuple[tuple[Fraction, Fraction], ...]]:
+    """Tables whose maintenance is not continuous: edge and rise of each jump beyond a tolerance.
+
+    Examples
+    --------
+    >>> tiers = [(0, "0.01", 0), (100, "0.02", 1), (200, "0.03", 4)]
+    >>> table = tuple(Tier(floor=f, max_leverage=1, rate=Decimal(r), deduction=d) for f, r, d in tiers)
+    >>> jumping({"X": table})
+    {'X': ((Fraction(200, 1), Fraction(-1, 1)),)}
+    """
+    found = {name: brackets_of(table).jumps() for name, table in tables.items()}
+    beyond = {name: tuple(jump for jump in jumps if abs(jump[1]) > tolerance) for name, jumps in found.items()}
+    return {name: jumps for name, jumps in beyond.items() if jumps}
+
+
 def initial_margin(notional: Decimal, table: Table, leverage: Decimal | None = None) -> Fraction:
     r"""Initial margin at the leverage chosen, at most the highest that the tier allows.
 

@@ -85,7 +85,7 @@ def _underlying(coin: str, spot: float, as_of_ns: int) -> Underlying:
             for ahead in EXPIRIES.values()
         ),
         smiles=tuple(
-            Smile(expiry_ns=as_of_ns + ahead, svi=svi(ahead / DAY_NS, 16 * DAILY_VOL[coin]))
+            Smile(expiry_ns=as_of_ns + ahead, svi=svi(ahead / DAY_NS, 16 * DAILY_VOL[coin]), half_spread_vol=0.01)
             for ahead in EXPIRIES.values()
         ),
         bids=tuple(

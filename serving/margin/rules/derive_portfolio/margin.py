@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from features.errors import ForecastError
 from serving.margin.charge import Charge, FloatArray, total
 from serving.margin.rules.derive_portfolio.contingencies import (
     collateral_haircuts,
@@ -58,7 +59,7 @@ def portfolio_margin(portfolio: Portfolio, parameters: Parameters) -> PortfolioM
     MarketError, AccountError, SettingError
         If feeds, holdings or parameters are not finite or missing.
     ForecastError
-        If a charge comes out as no number.
+        If a scenario or a charge comes out as no number.
 
     References
     ----------
@@ -91,8 +92,10 @@ def portfolio_margin(portfolio: Portfolio, parameters: Parameters) -> PortfolioM
 
 def _worst(outcome: Outcome, parameters: Parameters) -> tuple[str, FloatArray]:
     """Name of the worst scenario and its profit by holding; the first among equals, the basis before all."""
-    at = int(outcome.pnl.argmin())
     basis = float(np.add.reduce(outcome.basis))
+    if not (np.isfinite(outcome.pnl).all() and np.isfinite(basis)):  # a NaN is below nothing: it would be passed over
+        raise ForecastError("a scenario's profit is no number; no margin is made of it: correct prices and sizes")
+    at = int(outcome.pnl.argmin())
     if outcome.pnl[at] < basis:
         return parameters.scenarios[at].name, outcome.pnl_by_holding[at]
     return (NAME_OF_BASIS if basis < 0 else "none"), outcome.basis

@@ -1,0 +1,191 @@
+"""What closing an account costs beyond its scan: liquidity, spread of options, time, concentration.
+
+Each charge is of one underlying and is given to the rows by what they add to it:
+net delta, net vega, the scan itself. A hedge has a negative part.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import exp, log, sqrt
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.margin.charge import Charge, allocated
+from serving.margin.concentration import concentration
+from serving.margin.holdings import Book
+from serving.margin.liquidity import StressedSide, liquidation_costs, stressed_side, vega_spread
+from serving.margin.objects import ForecastSet, Level
+from serving.margin.policy import MarginPolicy
+from serving.margin.priced_market import PricedMarket
+from serving.margin.ranges import Ranges, ranges_of
+from serving.margin.unit_greeks import UnitGreeks, unit_greeks
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+DAY_S: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What the market and the forecasts say of closing, prepared once.
+
+    ``sides``: by underlying, what stands against selling and against buying. ``widths``: by underlying,
+    range over each of ``horizons_s``, the first of which is the margin period of risk. ``expiry``, shape (n,):
+    index of each instrument's expiry. ``half_spread_vol``: of each expiry, NaN where it is not known.
+    """
+
+    greeks: UnitGreeks
+    sides: tuple[tuple[StressedSide, StressedSide], ...]
+    horizons_s: tuple[int, ...]
+    widths: FloatArray
+    expiry: IntArray
+    half_spread_vol: FloatArray
+
+
+def closing_of(market: PricedMarket, ranges: Ranges, forecasts: Sequence[ForecastSet], policy: MarginPolicy) -> Closing:
+    """Prepare both sides of every book and the ranges over longer horizons."""
+    as_of_ns = market.snapshot.as_of_ns
+    known = {t.horizon_s for f in forecasts if as_of_ns < f.expires_ns for t in f.tails}
+    horizons = (ranges.horizon_s, *sorted(h for h in known if h > ranges.horizon_s))
+    found = [ranges_of(market.underlyings, forecasts, as_of_ns, policy, h) for h in horizons]
+    widths = np.maximum.accumulate([np.maximum(r.down, r.up) for r in found], axis=0).T
+    sides = tuple(_sides(market, u, ranges, forecasts, policy) for u in range(len(market.underlyings)))
+    expiry, half = _expiries(market)
+    return Closing(unit_greeks(market), sides, horizons, widths, expiry, half)
+
+
+def _sides(
+    market: PricedMarket, u: int, ranges: Ranges, forecasts: Sequence[ForecastSet], policy: MarginPolicy
+) -> tuple[StressedSide, StressedSide]:
+    name = market.underlyings[u]
+    terms = market.snapshot.underlyings[name]
+    width = max(float(ranges.down[u]), float(ranges.up[u]))
+    sigma = float(ranges.sigma[u])
+    # Without a forecast the range itself stands for one standard deviation: dearer, never cheaper.
+    vol_day = (width if np.isnan(sigma) else sigma) * sqrt(DAY_S / ranges.horizon_s)
+    fractions = [t.depth_frac for f in forecasts for t in f.tails if t.underlying == name and t.depth_frac is not None]
+    volume = None if terms.volume_24h_usd is None else float(terms.volume_24h_usd)
+    bids, asks = _ladder(terms.bids), _ladder(terms.asks)
+    return (
+        stressed_side(
+            "sell", bids, asks, float(terms.spot), vol_day, volume, min(fractions, default=None), policy.liquidity
+        ),
+        stressed_side(
+            "buy", bids, asks, float(terms.spot), vol_day, volume, min(fractions, default=None), policy.liquidity
+        ),
+    )
+
+
+def _ladder(levels: Sequence[Level]) -> FloatArray:
+    return np.array([[float(x.price), float(x.size)] for x in levels], dtype=np.float64).reshape(-1, 2)
+
+
+def _expiries(market: PricedMarket) -> tuple[IntArray, FloatArray]:
+    """Index of (underlying, expiry) by instrument, and the half spread in volatility of each."""
+    keys: dict[tuple[str, int], int] = {}
+    index = [keys.setdefault((i.underlying, i.expiry_ns or 0), len(keys)) for i in market.snapshot.instruments]
+    smiles = {
+        (name, smile.expiry_ns): smile.half_spread_vol
+        for name, terms in market.snapshot.underlyings.items()
+        for smile in terms.smiles
+    }
+    found = [smiles.get(key) for key in keys]
+    return np.array(index, dtype=np.int64), np.array([np.nan if x is None else x for x in found], dtype=np.float64)
+
+
+def closing_charges(
+    closing: Closing, market: PricedMarket, book: Book, scan: tuple[FloatArray, FloatArray], policy: MarginPolicy
+) -> tuple[list[Charge], list[str]]:
+    """Charges of one account beyond its scan, and what had to be assumed.
+
+    Parameters
+    ----------
+    scan : parts of the scan by row, for initial and maintenance margin.
+    """
+    rows = book.rows
+    delta = closing.greeks.delta[rows.instrument] * rows.quantity
+    liquidity, notes = _liquidity(closing, book, delta)
+    longer, larger = np.zeros(len(delta)), np.zeros(len(delta))
+    for u in np.unique(rows.underlying):
+        mine = rows.underlying == u
+        size = _size(delta, mine, len(book.positions.quantity))
+        longer[mine] = scan[0][mine] * (_growth(closing, int(u), size) - 1.0)
+        multiplier, why = _concentration(market, int(u), size, policy)
+        larger[mine] = (scan[0] + longer)[mine] * (multiplier - 1.0)
+        notes += why
+    vega = _vega(closing, book, policy)
+    same = {"liquidity": liquidity, "spread of options": vega}
+    charges = [Charge(name, part, part) for name, part in same.items()]
+    charges += [
+        Charge("time to close", longer, _scaled(longer, scan)),
+        Charge("concentration", larger, _scaled(larger, scan)),
+    ]
+    return [c for c in charges if c.initial.any()], list(dict.fromkeys(notes))
+
+
+def _scaled(part: FloatArray, scan: tuple[FloatArray, FloatArray]) -> FloatArray:
+    """The same relative surcharge on the maintenance scan."""
+    ratio = np.divide(scan[1], scan[0], out=np.zeros_like(part), where=scan[0] != 0)
+    scaled: FloatArray = part * ratio
+    return scaled
+
+
+def _size(delta: FloatArray, mine: NDArray[np.bool_], held: int) -> float:
+    """Units to close in the worst case: net delta with no, all buying or all selling orders."""
+    of_positions = float(np.add.reduce(np.where(mine[:held], delta[:held], 0.0)))
+    orders = np.where(mine[held:], delta[held:], 0.0)
+    buys, sells = float(np.add.reduce(np.maximum(orders, 0.0))), float(np.add.reduce(np.minimum(orders, 0.0)))
+    return max((of_positions, of_positions + buys, of_positions + sells), key=abs)
+
+
+def _liquidity(closing: Closing, book: Book, delta: FloatArray) -> tuple[FloatArray, list[str]]:
+    """Cost of closing each underlying's net delta, by row."""
+    notes: list[str] = []
+    rows, parts = book.rows, np.zeros(len(delta))
+    for u in np.unique(rows.underlying):
+        mine = rows.underlying == u
+        size = _size(delta, mine, len(book.positions.quantity))
+        if size == 0.0:
+            continue
+        side = closing.sides[int(u)][0 if size > 0 else 1]
+        cost = float(np.add.reduce(liquidation_costs(side, np.array([abs(size)]))[0, :3]))
+        signed = delta[mine] * np.sign(size)
+        parts[mine] = allocated(cost, signed if float(np.add.reduce(signed)) > 0 else np.abs(signed))
+        notes += side.notes
+    return parts, notes
+
+
+def _growth(closing: Closing, u: int, size: float) -> float:
+    r"""Range over the time that closing takes, relative to that over the period of risk.
+
+    .. math:: h_{eff} = h_0 + \frac{|Q|}{\pi V}
+
+    Between forecast horizons log-linear in time; beyond the last by the root of time.
+    """
+    side = closing.sides[u][0]
+    wanted = closing.horizons_s[0] + abs(size) * DAY_S / (side.policy.participation * side.volume_day)
+    widths = closing.widths[u]
+    for (h0, h1), (w0, w1) in zip(pairwise(closing.horizons_s), pairwise(widths), strict=True):
+        if wanted <= h1:
+            share = log(wanted / h0) / log(h1 / h0)
+            return exp((1 - share) * log(w0) + share * log(w1)) / float(widths[0])
+    return float(widths[-1] / widths[0]) * sqrt(wanted / closing.horizons_s[-1])
+
+
+def _concentration(market: PricedMarket, u: int, size: float, policy: MarginPolicy) -> tuple[float, tuple[str, ...]]:
+    terms = market.snapshot.underlyings[market.underlyings[u]]
+    interest, cap = (None if x is None else float(x) for x in (terms.open_interest_usd, terms.market_cap_usd))
+    found = concentration(size * float(market.spot[u]), interest, cap, policy.concentration)
+    return found.multiplier, tuple(f"{market.underlyings[u]}: {note}" for note in found.notes)
+
+
+def _vega(closing: Closing, book: Book, policy: MarginPolicy) -> FloatArray:
+    rows = book.rows
+    vega = closing.greeks.vega_usd[rows.instrument] * rows.quantity
+    if not vega.any():
+        return np.zeros(len(vega))
+    half = closing.half_spread_vol
+    return vega_spread(vega, closing.expiry[rows.instrument], np.nan_to_num(half), np.isnan(half), policy.liquidity)

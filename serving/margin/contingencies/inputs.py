@@ -1,0 +1,62 @@
+"""Checks on the arrays that charges are made of; what is missing takes its worst value, with a note."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import MarketError, SettingError
+
+FloatArray = NDArray[np.float64]
+
+
+def refuse_unless_finite(charge: str, **arrays: FloatArray) -> None:
+    """Refuse NaN and infinities, which would vanish in a largest value, and arrays of different length.
+
+    Raises
+    ------
+    MarketError
+        If a number is not finite or the arrays differ in shape; the message names the array and the position.
+    """
+    shape = next(iter(arrays.values())).shape
+    for name, values in arrays.items():
+        if values.shape != shape:
+            raise MarketError(f"{charge}: {name} has shape {values.shape} beside {shape}; give one number a position")
+        if not np.isfinite(values).all():
+            at = int(np.argmin(np.isfinite(values)))
+            raise MarketError(
+                f"{charge}: {name} of position {at} is not finite; correct it, or leave it out as missing"
+            )
+
+
+def worst_where_missing(values: Sequence[float | None], worst: float, what: str) -> tuple[FloatArray, tuple[str, ...]]:
+    """Put the worst value where none is known, and say where.
+
+    A value that is known but worse than ``worst`` stays.
+
+    Examples
+    --------
+    >>> worst_where_missing([0.9, None], 0.0, "confidence")
+    (array([0.9, 0. ]), ('confidence of position 1 is missing; taken as 0.0',))
+    """
+    notes = tuple(f"{what} of position {i} is missing; taken as {worst}" for i, x in enumerate(values) if x is None)
+    return np.array([worst if x is None else x for x in values], dtype=np.float64), notes
+
+
+def refuse_out_of_range(policy: str, **rules: bool) -> None:
+    """Refuse the settings of a policy whose rule does not hold.
+
+    Raises
+    ------
+    SettingError
+        If one does not; the message names it.
+    """
+    wrong = [name for name, holds in rules.items() if not holds]
+    if wrong:
+        raise SettingError(f"{policy}: {', '.join(wrong)} out of range; see the policy's documentation")
+
+
+def not_negative(value: float) -> bool:
+    """Whether a setting is finite and not below zero."""
+    return 0 <= value < math.inf

@@ -1,0 +1,131 @@
+"""The requirement of one account: under the policy, or under a venue's rule book."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import lookup
+from serving.margin.charge import Charge
+from serving.margin.closing import closing_charges
+from serving.margin.contingent import contingent_charges
+from serving.margin.funds import Funds, funds_of
+from serving.margin.holdings import Book, book_of
+from serving.margin.levels import levels
+from serving.margin.objects import Account, Collateral, MarginResult, Position
+from serving.margin.prepared import Prepared
+from serving.margin.rules import RULES
+from serving.margin.scan_charges import Scanned, scan_charges
+from serving.margin.statement import Row, statement
+
+FloatArray = NDArray[np.float64]
+POLICY: Final = "policy"
+
+
+def quote(account: Account, prepared: Prepared) -> MarginResult:
+    """Requirement under the prepared policy.
+
+    Cross positions and open orders share the account's collateral; every isolated
+    position is margined alone, on its own, in ``isolated``.
+
+    Raises
+    ------
+    AccountError, UnknownInstrumentError, ExpiredError, MarketError
+        If the account or what it holds cannot be margined; nothing is answered then.
+    """
+    cross = tuple(p for p in account.positions if p.mode == "cross")
+    book = book_of(account, cross, prepared.market, prepared.policy)
+    charges, initial, notes = charges_of(prepared, book)
+    funds = funds_of(account, book, initial, prepared)
+    result = _result(account, prepared, POLICY, charges, _rows(cross, account), funds, (*notes, *funds.notes))
+    return msgspec.structs.replace(
+        result,
+        worst_scenario=worst_scenario(prepared, initial),
+        isolated=tuple(quote(_alone(account, p), prepared) for p in account.positions if p.mode == "isolated"),
+        notes=tuple(dict.fromkeys((*prepared.notes, *result.notes))),
+    )
+
+
+def quote_rule(account: Account, prepared: Prepared, rule: str, parameters: Any = None) -> MarginResult:  # noqa: ANN401
+    """Requirement under a venue's rule book; collateral counts as under the policy, open orders are not charged.
+
+    Parameters
+    ----------
+    rule : name in ``RULES``.
+    parameters : of the rule; those that the venue publishes without any.
+
+    Raises
+    ------
+    SettingError
+        If there is no such rule, or it does not cover something that the account holds.
+    """
+    book = lookup(RULES, rule, "rule")
+    given = book.published() if parameters is None else parameters
+    charges = book.charges(account, prepared.market.snapshot, given)
+    bare = msgspec.structs.replace(account, orders=())
+    held = book_of(bare, account.positions, prepared.market, prepared.policy)
+    funds = funds_of(account, held, None, prepared)
+    notes = ("open orders are not charged under this rule",) if account.orders else ()
+    return _result(account, prepared, rule, charges, _rows(account.positions, bare), funds, (*notes, *funds.notes))
+
+
+def charges_of(prepared: Prepared, book: Book) -> tuple[list[Charge], Scanned, list[str]]:
+    """All charges of cross positions and orders, the initial scan and what had to be assumed."""
+    charges, initial, maintenance = scan_charges(prepared, book)
+    both = initial.parts["scan"], maintenance.parts["scan"]
+    closing, notes = closing_charges(prepared.closing, prepared.market, book, both, prepared.policy)
+    contingent = contingent_charges(prepared.feeds, prepared.closing.greeks, prepared.market, book, prepared.policy)
+    return [*charges, *closing, *contingent], initial, [*book.notes, *notes]
+
+
+def worst_scenario(prepared: Prepared, scanned: Scanned) -> str:
+    """Worst scenario of each underlying that loses in any, and the law of the joint paths where that binds."""
+    names = prepared.initial.scenarios.names
+    found = [
+        f"{name}: {names[s]}" for name, s in zip(prepared.market.underlyings, scanned.loss.worst, strict=True) if s >= 0
+    ]
+    if scanned.loss.excess > 0:
+        found.append(f"joint paths, correlation law {scanned.loss.law}")
+    return "; ".join(found) or "none"
+
+
+def _rows(positions: Sequence[Position], account: Account) -> list[Row]:
+    held = [Row(p.instrument, p.mode, p.quantity) for p in positions]
+    signed = [o.quantity if o.side == "buy" else -o.quantity for o in account.orders]
+    return held + [Row(o.instrument, "order", q) for o, q in zip(account.orders, signed, strict=True)]
+
+
+def _result(
+    account: Account,
+    prepared: Prepared,
+    rule: str,
+    charges: Sequence[Charge],
+    rows: Sequence[Row],
+    funds: Funds,
+    notes: Sequence[str],
+) -> MarginResult:
+    said = statement(charges, rows)
+    maintenance = max(said.maintenance, Decimal("0.00"))
+    return MarginResult(
+        account_id=account.account_id,
+        rule=rule,
+        as_of_ns=prepared.market.snapshot.as_of_ns,
+        initial=said.initial,
+        maintenance=said.maintenance,
+        levels=levels(maintenance, max(said.initial, maintenance), funds.equity, prepared.policy.levels),
+        components=said.components,
+        positions=said.positions,
+        collateral=funds.lines,
+        worst_scenario="",
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _alone(account: Account, position: Position) -> Account:
+    """An isolated position as an account of its own."""
+    posted = (Collateral(asset="USD", quantity=position.isolated_collateral),) if position.isolated_collateral else ()
+    alone = msgspec.structs.replace(position, mode="cross", isolated_collateral=Decimal(0))
+    return Account(account_id=f"{account.account_id}/{position.instrument}"[:64], positions=(alone,), collateral=posted)

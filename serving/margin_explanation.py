@@ -1,0 +1,59 @@
+"""Where a requirement comes from: ranges, worst scenarios, liquidation prices, the challenger's figure."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from serving.margin.holdings import book_of
+from serving.margin.prepared import Prepared, Stress
+from serving.margin.scan_charges import pnl_of
+from serving.margin_job import MarginJob
+from serving.margin_tables import table
+
+WORST = 3
+
+
+def explanation(job: MarginJob) -> Iterable[Table | Text]:
+    """Blocks that follow the result itself; under a venue's rule the result says it all."""
+    if job.rule is not None:
+        return
+    prepared = job.prepared
+    yield _ranges(prepared)
+    yield _scenarios(job, prepared.initial)
+
+
+def _ranges(prepared: Prepared) -> Table:
+    """How far each underlying is moved for both margins."""
+    rows = []
+    for i, name in enumerate(prepared.market.underlyings):
+        pairs = [(stress.ranges.down[i], stress.ranges.up[i]) for stress in (prepared.initial, prepared.maintenance)]
+        rows.append((name, *(f"{-100 * d:.2f} / {100 * u:+.2f}" for d, u in pairs)))
+    hours = (stress.ranges.horizon_s / 3600 for stress in (prepared.initial, prepared.maintenance))
+    initial, maintenance = (f"{h:g} h" for h in hours)
+    return table("scan ranges, %", ("underlying", f"initial, {initial}", f"maintenance, {maintenance}"), rows)
+
+
+def _scenarios(job: MarginJob, stress: Stress) -> Table:
+    """The worst scenarios of each underlying."""
+    cross = tuple(p for p in job.account.positions if p.mode == "cross")
+    pnl, _ = pnl_of(stress, book_of(job.account, cross, job.prepared.market, job.policy))
+    rows = []
+    for u, name in enumerate(job.prepared.market.underlyings):
+        for s in np.argsort(pnl[:, u], kind="stable")[:WORST]:
+            if pnl[s, u] < 0:
+                scenarios = stress.scenarios
+                weight = scenarios.weight[s, u]
+                rows.append(
+                    (
+                        name,
+                        scenarios.names[s],
+                        f"{100 * scenarios.move[s, u]:+.1f}",
+                        f"{weight:.2f}",
+                        f"{-pnl[s, u]:,.2f}",
+                    )
+                )
+    out = table("worst scenarios for initial margin", ("underlying", "scenario", "move %", "weight", "loss"), rows)
+    out.columns[1].justify = "left"
+    return out

@@ -1,0 +1,59 @@
+"""Margin records of the command line: keys, the code's fingerprint, and computing a recorded requirement again."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from features.errors import RecordError
+from serving.audit_code import code_now
+from serving.audit_files import verify_file
+from serving.audit_keys import make_key, public_path, read_public_key
+from serving.margin.audit import MarginRecord
+from serving.margin.objects import Account, ForecastSet, MarketSnapshot
+from serving.margin.objects.documents import read
+from serving.margin.policy import MarginPolicy, policy_of
+from serving.margin.quote import POLICY
+from serving.margin.rules import RULES
+from serving.margin_job import MarginJob
+
+
+def make_keys(out: Path) -> list[str]:
+    """Make OUT.pem and OUT.pub.pem and say where they are."""
+    path = out.with_name(f"{out.name}.pem")
+    make_key(path)
+    return [f"private key  {path}  (keep it; mode 600)", f"public key   {public_path(path)}"]
+
+
+def verified(path: Path, public_keys: Sequence[Path]) -> tuple[list[str], bool]:
+    """Lines that say what was checked of a record or a log, and whether all of it held."""
+    keys = [read_public_key(key) for key in public_keys]
+    found = verify_file(path, replayed, keys, code=code_now())
+    return list(found.lines()), found.passed
+
+
+def replayed(record: MarginRecord) -> object:
+    """Compute a recorded requirement again from the documents in the record."""
+    policy, parameters = _policy(record)
+    forecasts = read(record.text("forecast"), tuple[ForecastSet, ...], "record") if record.has("forecast") else ()
+    job = MarginJob(
+        read(record.text("account"), Account, "record"),
+        read(record.text("market"), MarketSnapshot, "record"),
+        forecasts,
+        policy,
+        None if record.head.rule == POLICY else record.head.rule,
+        parameters,
+    )
+    return job.result()
+
+
+def _policy(record: MarginRecord) -> tuple[MarginPolicy, Any]:
+    """The policy of a record and, where a venue's rule was used, the rule's parameters."""
+    document = msgspec.json.decode(record.text("policy"))
+    rule = record.head.rule
+    if rule == POLICY:
+        return policy_of(document), None
+    if rule not in RULES:
+        raise RecordError(f"the record was made under the rule {rule!r}, which this version does not have")
+    return policy_of(document["policy"]), msgspec.convert(document["parameters"], RULES[rule].parameters, strict=False)
