@@ -8,6 +8,7 @@ import msgspec
 
 from features.errors import SettingError
 from features.files import sha256_of
+from serving.margin.collateral import CollateralPolicy
 from serving.margin.concentration import ConcentrationPolicy
 from serving.margin.contingencies.basis import BasisPolicy
 from serving.margin.contingencies.depeg import DepegPolicy
@@ -176,6 +177,7 @@ class MarginPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     funding: FundingPolicy = FundingPolicy()
     depeg: DepegPolicy = DepegPolicy()
     feeds: FeedPolicy = FeedPolicy()
+    collateral: CollateralPolicy = CollateralPolicy()
     missing: Literal["refuse", "conservative"] = "refuse"
     largest_position_usd: Decimal = Decimal("1e11")
 

@@ -39,7 +39,7 @@ def quote(account: Account, prepared: Prepared) -> MarginResult:
     cross = tuple(p for p in account.positions if p.mode == "cross")
     book = book_of(account, cross, prepared.market, prepared.policy)
     charges, initial, notes = charges_of(prepared, book)
-    funds = funds_of(account, book, initial, prepared)
+    funds = funds_of(account, book, prepared)
     result = _result(account, prepared, POLICY, charges, _rows(cross, account), funds, (*notes, *funds.notes))
     return msgspec.structs.replace(
         result,
@@ -67,7 +67,7 @@ def quote_rule(account: Account, prepared: Prepared, rule: str, parameters: Any 
     charges = book.charges(account, prepared.market.snapshot, given)
     bare = msgspec.structs.replace(account, orders=())
     held = book_of(bare, account.positions, prepared.market, prepared.policy)
-    funds = funds_of(account, held, None, prepared)
+    funds = funds_of(account, held, prepared)
     notes = ("open orders are not charged under this rule",) if account.orders else ()
     return _result(account, prepared, rule, charges, _rows(account.positions, bare), funds, (*notes, *funds.notes))
 

@@ -100,7 +100,7 @@ def _columns(held: Sequence[Holding], policy: CollateralPolicy, notes: list[str]
     def column(name: str, worst: Callable[[Holding], float]) -> FloatArray:
         values = [getattr(item, name) for item in held]
         for i, item in enumerate(held):
-            if values[i] is None:
+            if values[i] is None or (name == "volume_usd" and values[i] == 0):  # nothing traded: nothing known
                 values[i] = worst(item)
                 notes.append(f"collateral {item.asset}: {name} is not known; taken as {values[i]:g}")
         return np.array(values, dtype=np.float64)

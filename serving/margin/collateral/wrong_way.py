@@ -44,5 +44,5 @@ def wrong_way_share(
             "wrong way: a delta or value is not finite, or a correlation outside -1 and 1; mark it missing"
         )
     falls: FloatArray = np.maximum(np.add.reduce(correlation * delta_usd, axis=1), 0.0)
-    share: FloatArray = np.sign(falls) if collateral_usd == 0.0 else np.minimum(falls / collateral_usd, 1.0)
+    share: FloatArray = np.sign(falls) if collateral_usd == 0.0 else np.minimum(falls, collateral_usd) / collateral_usd
     return share

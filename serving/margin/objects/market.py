@@ -174,17 +174,25 @@ class AssetPrice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Price in USD of an asset of settlement or collateral; ``stable``: it is meant to be worth 1.
 
     ``underlying``: the underlying whose price it follows, if any (BTC posted against BTC positions).
+    ``volume_24h_usd``: traded in the last day. ``deposits_usd``: what all accounts have posted of it;
+    from ``scale_start_usd`` on it counts for less.
     """
 
     price_usd: Decimal
     stable: bool = False
     underlying: str | None = None
+    volume_24h_usd: Decimal | None = None
+    deposits_usd: Decimal | None = None
+    scale_start_usd: Decimal | None = None
     age_s: float = 0.0
     confidence: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse numbers that are none."""
         not_negative(self.price_usd, "asset: price_usd", MarketError)
+        for field in ("volume_24h_usd", "deposits_usd", "scale_start_usd"):
+            if getattr(self, field) is not None:
+                not_negative(getattr(self, field), f"asset: {field}", MarketError)
         not_negative(self.age_s, "asset: age_s", MarketError)
         fraction(self.confidence, "asset: confidence", MarketError)
 

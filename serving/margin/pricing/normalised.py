@@ -8,8 +8,9 @@ With x = ln(F/K) <= 0, s = σ√T, h = x/s, t = s/2, and Y Mills' ratio, the pri
     \varphi_0 = \frac{e^{-(h^2 + t^2)/2}}{\sqrt{2\pi}} = b'(s) = -c'(s)
 
 neither a difference of nearly equal numbers. b has its inflection at :math:`s_c = \sqrt{2|x|}`, which parts three
-regions: below it 1/ln(b/u), with the unit u = e b(s_c), is nearly a parabola in s; above it b itself is nearly straight; beyond half the bound ln c is
-tame. Each is solved by Householder's third-order step (fourth-order convergence), kept inside a bracket.
+regions: below it 1/ln(b/u), with the unit u = e b(s_c), is nearly a parabola in s; above it b itself is nearly
+straight; beyond half the bound ln c is tame. Each is solved by Householder's third-order step (fourth-order
+convergence), kept inside a bracket.
 
 References
 ----------

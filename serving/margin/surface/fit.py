@@ -123,7 +123,8 @@ def _fitted(
 def _start(problem: Problem) -> FloatArray:
     """The best points of the quasi-explicit grid, the best first."""
     ms = np.linspace(problem.k[0], problem.k[-1], PLACES)
-    return np.asarray(starts(problem, ms, problem.shape[1] * WIDTHS, STARTS))
+    found, costs = starts(problem, ms, problem.shape[1] * WIDTHS)
+    return np.asarray(found[np.argsort(costs, kind="stable")[:STARTS]])
 
 
 def _checked(

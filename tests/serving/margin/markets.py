@@ -62,7 +62,7 @@ def market(as_of_ns: int = AS_OF_NS) -> MarketSnapshot:
         if coin != "SOL":
             _add_options(coin, spot, as_of_ns, underlyings[coin], instruments, quotes)
     assets = {
-        "USDC": AssetPrice(price_usd=Decimal("1.0001"), stable=True),
+        "USDC": AssetPrice(price_usd=Decimal("1.0001"), stable=True, volume_24h_usd=Decimal("5e9")),
         "BTC": AssetPrice(price_usd=Decimal(str(SPOT["BTC"])), underlying="BTC"),
         "ETH": AssetPrice(price_usd=Decimal(str(SPOT["ETH"])), underlying="ETH"),
     }

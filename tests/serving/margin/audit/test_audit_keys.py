@@ -102,3 +102,13 @@ def test_a_private_key_is_not_taken_for_a_public_one(tmp_path: Path) -> None:
     make_key(path)
     with pytest.raises(RecordError, match=r"no public key; give the file that ends in \.pub"):
         read_public_key(path)
+
+
+def test_a_key_that_the_disk_does_not_take_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="disk full"):
+        make_key(tmp_path / "margin.pem")
+    assert list(tmp_path.iterdir()) == []

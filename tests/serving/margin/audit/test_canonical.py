@@ -241,3 +241,8 @@ def test_hash_of_a_value_is_the_hash_of_its_bytes() -> None:
     # FIPS 180-2, appendix B.1: the hash of "abc".
     assert sha256_of_text("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert canonical_sha256({"b": Decimal("1.0"), "a": "€"}) == sha256_of_text('{"a":"€","b":"1"}')
+
+
+def test_a_structure_that_does_not_come_back_as_itself_is_refused() -> None:
+    with pytest.raises(RecordError, match=r"Leg is not read back from its record: .*\$\.vol"):
+        as_recorded(Leg(quantity=Decimal(1), vol="high"))  # type: ignore[arg-type]
