@@ -10,7 +10,7 @@ from numba import config, njit
 F = TypeVar("F", bound=Callable[..., Any])
 ROOM = Path(__file__).parent
 IMPORT = b"from features.compiled import"
-ROOMS = ("features", "models")  # that compile anything
+ROOMS = ("features", "models", "serving")  # that compile anything
 
 
 def _cache_folder() -> Path:

@@ -1,17 +1,22 @@
-"""Contingencies of one account: short options, basis, funding, a fallen stablecoin, doubtful and old prices."""
+"""Contingencies of one account: short options, basis, funding, a fallen stablecoin, doubtful and old prices.
 
+Four of them are a sum over positions of a rate times the size of the position; the
+rates are computed once for a market, for one contract long and one short.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.margin.aggregate import Holding
 from serving.margin.charge import Charge
 from serving.margin.contingencies.basis import basis
 from serving.margin.contingencies.depeg import depeg
 from serving.margin.contingencies.feeds import low_confidence, stale_price
 from serving.margin.contingencies.funding import funding
 from serving.margin.contingencies.short_options import short_option_minimum
-from serving.margin.holdings import Book
 from serving.margin.objects import Instrument, MarketSnapshot
 from serving.margin.policy import MarginPolicy
 from serving.margin.priced_market import PricedMarket
@@ -20,58 +25,64 @@ from serving.margin.unit_greeks import UnitGreeks
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Feeds:
+class Contingent:
     """What contingencies look at, of one contract of every instrument, shape (n,) each.
 
-    ``notional_usd``: at spot. ``units``: of the underlying, of an option; else 0. ``strike``: index of the
-    underlying, expiry and strike. ``expiry``: of the underlying and expiry. ``stable``: price of the
-    stablecoin it settles in, 1 for other assets. ``confidence``, ``age_s``: of the worst and the oldest
-    price that it is valued with. ``loss_frac``: range of its underlying. ``spot``: 1 for spot, else 0.
+    ``rates``: by name of the contingency, USD of one contract long and of one short; those that charge
+    nothing in this market are left out. ``units``: of the underlying, of an option; else 0. ``delta_usd``:
+    of one contract. ``strike``: index of the underlying, expiry and strike. ``expiry``: of the underlying
+    and expiry. ``years``: to expiry. ``is_spot``: 1 for spot, else 0.
     """
 
-    notional_usd: FloatArray
+    rates: dict[str, tuple[FloatArray, FloatArray]]
     units: FloatArray
+    delta_usd: FloatArray
     strike: IntArray
     expiry: IntArray
-    funding_rate_8h: FloatArray
-    stable: FloatArray
-    confidence: FloatArray
-    age_s: FloatArray
-    loss_frac: FloatArray
-    perpetual: BoolArray
-    spot: FloatArray
+    years: FloatArray
+    is_spot: FloatArray
 
 
-def feeds_of(market: PricedMarket, ranges: Ranges) -> Feeds:
-    """Gather the feeds of every instrument once."""
-    snapshot = market.snapshot
-    listed = snapshot.instruments
+def contingent_of(market: PricedMarket, greeks: UnitGreeks, ranges: Ranges, policy: MarginPolicy) -> Contingent:
+    """Prepare the contingencies of every instrument."""
+    listed = market.snapshot.instruments
     strikes: dict[object, int] = {}
     expiries: dict[object, int] = {}
     strike = [strikes.setdefault((i.underlying, i.expiry_ns, i.strike), len(strikes)) for i in listed]
     expiry = [expiries.setdefault((i.underlying, i.expiry_ns), len(expiries)) for i in listed]
-    doubts = np.array([_doubt(i, snapshot) for i in listed], dtype=np.float64).reshape(-1, 3)
-    linear = ~market.options.is_option
-    spot = market.spot[market.underlying]
-    units = np.array([float(i.multiplier) if i.is_option else 0.0 for i in listed], dtype=np.float64)
-    width = np.maximum(ranges.down, ranges.up)[market.underlying]
-    return Feeds(
-        np.where(linear, market.mark_usd, market.usd_per_point * spot),
-        units,
+    return Contingent(
+        _rates(market, ranges, policy),
+        np.array([float(i.multiplier) if i.is_option else 0.0 for i in listed], dtype=np.float64),
+        greeks.delta_usd,
         np.array(strike, dtype=np.int64),
         np.array(expiry, dtype=np.int64),
-        np.array([_funding_rate(i, snapshot) for i in listed], dtype=np.float64),
-        doubts[:, 0],
-        doubts[:, 1],
-        doubts[:, 2],
-        width,
-        np.array([i.kind == "perpetual" for i in listed], dtype=np.bool_),
+        market.options.years,
         np.array([float(i.kind == "spot") for i in listed], dtype=np.float64),
     )
+
+
+def _rates(market: PricedMarket, ranges: Ranges, policy: MarginPolicy) -> dict[str, tuple[FloatArray, FloatArray]]:
+    """Charges that are proportional to the size of a position, of one contract each way."""
+    snapshot, listed = market.snapshot, market.snapshot.instruments
+    doubts = np.array([_doubt(i, snapshot) for i in listed], dtype=np.float64).reshape(-1, 3)
+    stable, confidence, age_s = doubts[:, 0].copy(), doubts[:, 1].copy(), doubts[:, 2].copy()
+    spot = market.usd_per_point * market.spot[market.underlying]
+    notional = np.where(market.options.is_option, spot, market.mark_usd)
+    paid = np.array([_funding_rate(i, snapshot) for i in listed], dtype=np.float64)
+    perpetual = np.array([float(i.kind == "perpetual") for i in listed], dtype=np.float64)
+    width = np.maximum(ranges.down, ranges.up)[market.underlying]
+    horizon = np.full(len(listed), float(ranges.horizon_s))
+    charges: dict[str, Callable[[FloatArray], FloatArray]] = {
+        "funding": lambda n: funding(n * perpetual, paid, policy.funding),
+        "stablecoin": lambda n: depeg(n, stable, policy.depeg),
+        "feed confidence": lambda n: low_confidence(n, confidence, policy.feeds),
+        "old prices": lambda n: stale_price(n, width, age_s, horizon, policy.feeds),
+    }
+    both = {name: (charge(notional), charge(-notional)) for name, charge in charges.items()}
+    return {name: (long, short) for name, (long, short) in both.items() if long.any() or short.any()}
 
 
 def _funding_rate(instrument: Instrument, snapshot: MarketSnapshot) -> float:
@@ -94,26 +105,37 @@ def _doubt(instrument: Instrument, snapshot: MarketSnapshot) -> tuple[float, flo
 
 
 def contingent_charges(
-    feeds: Feeds, greeks: UnitGreeks, market: PricedMarket, book: Book, policy: MarginPolicy
+    terms: Contingent, market: PricedMarket, rows: Holding, held: int, policy: MarginPolicy
 ) -> list[Charge]:
-    """Charges of one account, by row; orders count as if they were filled, where that is not less."""
-    rows = book.rows
+    """Charges by row; orders count as if they were filled, where that is not less.
+
+    Parameters
+    ----------
+    rows : positions, then orders.
+    held : number of positions.
+    """
     at, q = rows.instrument, rows.quantity
-    held = np.arange(len(q)) < len(book.positions.quantity)
-    notional = feeds.notional_usd[at] * q
-    delta = np.where(held, greeks.delta_usd[at] * q, 0.0)
-    units = feeds.units[at] * np.where(held, q, np.minimum(q, 0.0))
-    spot = market.spot[rows.underlying]
-    years = market.options.years[at]
-    horizon = np.full(len(q), float(policy.scan.mpor_s))
-    short_initial, short_maintenance = short_option_minimum(units, feeds.strike[at], spot, policy.short_options)
-    same = {
-        "basis": basis(delta, rows.underlying, feeds.expiry[at], years, feeds.spot[at], policy.basis),
-        "funding": funding(np.where(feeds.perpetual[at], notional, 0.0), feeds.funding_rate_8h[at], policy.funding),
-        "stablecoin": depeg(notional, feeds.stable[at], policy.depeg),
-        "feed confidence": low_confidence(notional, feeds.confidence[at], policy.feeds),
-        "old prices": stale_price(notional, feeds.loss_frac[at], feeds.age_s[at], horizon, policy.feeds),
-    }
-    charges = [Charge("short options", short_initial, short_maintenance)]
-    charges += [Charge(name, part, part) for name, part in same.items()]
+    size, long = np.abs(q), q > 0
+    charges = [*_between(terms, market, rows, held, policy)]
+    for name, (of_long, of_short) in terms.rates.items():
+        part = size * np.where(long, of_long[at], of_short[at])
+        charges.append(Charge(name, part, part))
     return [c for c in charges if c.initial.any() or c.maintenance.any()]
+
+
+def _between(terms: Contingent, market: PricedMarket, rows: Holding, held: int, policy: MarginPolicy) -> list[Charge]:
+    """Charges that depend on what positions are to each other; orders that would hedge do not count."""
+    at, q = rows.instrument, rows.quantity
+    ordered = np.arange(len(q)) >= held
+    delta = np.where(ordered, 0.0, terms.delta_usd[at] * q)
+    charges = []
+    spread = basis(delta, rows.underlying, terms.expiry[at], terms.years[at], terms.is_spot[at], policy.basis)
+    if spread.any():
+        charges.append(Charge("basis", spread, spread))
+    units = terms.units[at] * np.where(ordered, np.minimum(q, 0.0), q)
+    if (units < 0).any():
+        spot = market.spot[rows.underlying]
+        charges.append(
+            Charge("short options", *short_option_minimum(units, terms.strike[at], spot, policy.short_options))
+        )
+    return charges

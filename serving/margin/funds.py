@@ -83,7 +83,8 @@ def _holdings(posted: tuple[Collateral, ...], book: Book, prepared: Prepared) ->
 
 def _holding(posted: Collateral, price: AssetPrice, wrong_way: float, prepared: Prepared) -> Holding:
     ranges, terms = prepared.maintenance.ranges, prepared.market.snapshot.underlyings
-    loss, volume = None, price.volume_24h_usd
+    loss = prepared.policy.collateral.stable_loss_frac if price.stable else None
+    volume = price.volume_24h_usd
     if price.underlying in terms:
         loss = float(ranges.down[ranges.underlyings.index(price.underlying)])
         volume = terms[price.underlying].volume_24h_usd if volume is None else volume

@@ -5,18 +5,20 @@ are shares of the requirements in basis points, rounded up. All figures work on 
 arrays of them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import ForecastError, SettingError
-from serving.margin.money import CENT, LARGEST_USD, exact
+from serving.margin.money import CENT, LARGEST_USD, exact, usd
 from serving.margin.objects.result import Levels
 
 IntArray = NDArray[np.int64]
+Cents = TypeVar("Cents", int, IntArray)  # of one account, or of many
 WHOLE: Final = 10_000  # basis points
 LARGEST_CENTS: Final = int(LARGEST_USD / CENT)
 STATES: Final = ("liquidation", "call", "reduce-only", "open", "free")
@@ -81,7 +83,7 @@ def levels_in_cents(maintenance: IntArray, initial: IntArray, equity: IntArray, 
     Raises
     ------
     ForecastError
-        If a requirement is negative or beyond the largest amount that is counted, or maintenance is above initial margin.
+        If a requirement is negative or larger than what is counted, or maintenance is above initial margin.
 
     Examples
     --------
@@ -94,14 +96,7 @@ def levels_in_cents(maintenance: IntArray, initial: IntArray, equity: IntArray, 
         raise ForecastError(
             "levels: a requirement is negative or absurd, or maintenance is above initial margin; correct the rule"
         )
-    needed = (initial > 0).astype(np.int64)
-    call = maintenance + _share_up(initial - maintenance, policy.call_bp)
-    call = np.maximum(call, maintenance + needed)
-    higher = np.maximum(initial, call + needed)
-    release = np.maximum(_share_up(higher, policy.release_bp), higher + needed)
-    state = sum((equity >= level).astype(np.int64) for level in (maintenance, call, higher, release))
-    top_up, excess = np.maximum(higher - equity, 0), np.maximum(equity - release, 0)
-    return LevelsInCents(maintenance, call, higher, release, top_up, excess, np.asarray(state))
+    return LevelsInCents(*_placed(maintenance, initial, equity, policy, np.maximum))
 
 
 def levels(maintenance: Decimal, initial: Decimal, equity: Decimal, policy: LevelPolicy) -> Levels:
@@ -124,18 +119,21 @@ def levels(maintenance: Decimal, initial: Decimal, equity: Decimal, policy: Leve
     >>> found.state, found.top_up, found.excess
     ('call', Decimal('50.01'), Decimal('0.00'))
     """
-    amounts = (maintenance, initial, equity)
-    required_mm, required_im, held = (np.array([_cents(amount)], dtype=np.int64) for amount in amounts)
-    found = levels_in_cents(required_mm, required_im, held, policy)
+    required_mm, required_im, held = (_cents(amount) for amount in (maintenance, initial, equity))
+    if not 0 <= required_mm <= required_im:
+        raise ForecastError(
+            "levels: a requirement is negative, or maintenance is above initial margin; correct the rule"
+        )
+    at_mm, call, at_im, release, top_up, excess, state = _placed(required_mm, required_im, held, policy, max)
     return Levels(
-        maintenance=_usd(found.maintenance),
-        call=_usd(found.call),
-        initial=_usd(found.initial),
-        release=_usd(found.release),
+        maintenance=usd(at_mm),
+        call=usd(call),
+        initial=usd(at_im),
+        release=usd(release),
         equity=equity,
-        top_up=_usd(found.top_up),
-        excess=_usd(found.excess),
-        state=STATES[int(found.state[0])],
+        top_up=usd(top_up),
+        excess=usd(excess),
+        state=STATES[state],
     )
 
 
@@ -172,21 +170,27 @@ BINANCE_PORTFOLIO_MARGIN: Final = RatioStates(
 )
 
 
-def _share_up(amount: IntArray, share_bp: int) -> IntArray:
+def _placed(
+    maintenance: Cents, initial: Cents, equity: Cents, policy: LevelPolicy, largest: Callable[..., Cents]
+) -> tuple[Cents, Cents, Cents, Cents, Cents, Cents, Cents]:
+    """Levels, top-up, excess and state; integers of one account with ``max``, arrays with ``np.maximum``."""
+    needed = (initial > 0) * 1
+    call = largest(maintenance + _share_up(initial - maintenance, policy.call_bp), maintenance + needed)
+    higher = largest(initial, call + needed)
+    release = largest(_share_up(higher, policy.release_bp), higher + needed)
+    state = (equity >= maintenance) * 1 + (equity >= call) * 1 + (equity >= higher) * 1 + (equity >= release) * 1
+    return maintenance, call, higher, release, largest(higher - equity, 0), largest(equity - release, 0), state
+
+
+def _share_up(amount: Cents, share_bp: int) -> Cents:
     """Share of amounts in cents, rounded up; the division comes first, so that no product overflows."""
-    whole, rest = np.divmod(amount, WHOLE)
-    share: IntArray = whole * share_bp - (-rest * share_bp // WHOLE)
-    return share
+    whole, rest = amount // WHOLE, amount % WHOLE
+    return whole * share_bp - (-rest * share_bp // WHOLE)
 
 
 def _cents(amount: Decimal) -> int:
     """Whole cents of an amount."""
-    cents = exact(amount, "a level") / CENT
+    cents = exact(amount, "a level").scaleb(2)
     if cents != int(cents):
         raise ForecastError(f"levels: {amount} is not whole cents; round requirements up and equity down before")
     return int(cents)
-
-
-def _usd(cents: IntArray) -> Decimal:
-    """Cents of one account as US dollars."""
-    return int(cents[0]) * CENT

@@ -6,6 +6,7 @@ read to fifteen significant digits before they are rounded, which is far below
 what a price is known to.
 """
 
+from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from typing import Final
 
@@ -63,31 +64,32 @@ def down(amount: float | Decimal, what: str) -> Decimal:
     return exact(amount, what).quantize(CENT, rounding=ROUND_FLOOR, context=WIDE) + 0
 
 
-def cents(total: Decimal, shares: FloatArray) -> IntArray:
-    """Cents of a total given out to shares, so that they add up to it exactly.
+def cents(totals: Sequence[Decimal], shares: FloatArray) -> IntArray:
+    """Cents of totals given out to shares, so that each total's add up to it exactly.
 
     Each share is rounded down to the cent; the cents left over go, one each, to
     the largest remainders, the first in order among equals.
 
     Parameters
     ----------
-    total : decimal of whole cents.
-    shares : array of shape (p,), amounts that add up to about the total; may be negative.
+    totals : k decimals of whole cents.
+    shares : array of shape (k, p), amounts that add up to about their total; may be negative.
 
     Examples
     --------
-    >>> cents(Decimal("1.00"), np.array([1 / 3, 1 / 3, 1 / 3]))
-    array([34, 33, 33])
+    >>> cents([Decimal("1.00")], np.array([[1 / 3, 1 / 3, 1 / 3]]))
+    array([[34, 33, 33]])
     """
-    if not len(shares):
-        return np.zeros(0, dtype=np.int64)
     wanted = 100.0 * shares
     whole = np.floor(wanted)
     given = whole.astype(np.int64)
-    even, over = divmod(int(total.scaleb(2)) - int(np.add.reduce(given)), len(shares))
-    given += even
-    given[np.argsort(whole - wanted, kind="stable")[:over]] += 1
-    return given
+    if not given.size:
+        return given
+    due = np.array([int(total.scaleb(2)) for total in totals], dtype=np.int64)
+    even, over = np.divmod(due - np.add.reduce(given, axis=1), shares.shape[1])
+    rank = np.argsort(np.argsort(whole - wanted, axis=1, kind="stable"), axis=1, kind="stable")
+    out: IntArray = given + even[:, None] + (rank < over[:, None])
+    return out
 
 
 def usd(amount_cents: int) -> Decimal:
@@ -98,4 +100,4 @@ def usd(amount_cents: int) -> Decimal:
     >>> usd(-150)
     Decimal('-1.50')
     """
-    return Decimal(amount_cents).scaleb(-2)
+    return amount_cents * CENT

@@ -90,8 +90,7 @@ def order_losses(pnl_per_unit: FloatArray, orders: Orders) -> FloatArray:
     MarketError, AccountError
         If a profit is not finite, or an order is of an instrument beyond p.
     """
-    if len(orders.instrument) and not 0 <= orders.instrument.min() <= orders.instrument.max() < pnl_per_unit.shape[1]:
-        raise AccountError("orders: an order's instrument is none of the scenarios'; revalue it as a position of 0")
+    _refuse_unknown(orders, pnl_per_unit.shape[1])
     added = _added(pnl_per_unit, orders.instrument, orders.quantity, orders.gap_loss)
     if not np.isfinite(added).all():
         raise MarketError("orders: a profit per unit is not finite; correct the prices of the scenario")
@@ -159,7 +158,7 @@ def candidate_quantities(quantity: FloatArray, orders: Orders, underlying: IntAr
            [ 3.,  0.],
            [ 1.,  4.]])
     """
-    buys, sells = sides(len(quantity), orders)
+    buys, sells = sides(quantity, orders)
     rows = [quantity, quantity + buys, quantity + sells]
     for name in range(int(underlying.max()) + 1 if len(underlying) else 0):
         own = underlying == name
@@ -180,18 +179,33 @@ def worst_quantities(quantity: FloatArray, orders: Orders) -> FloatArray:
     >>> worst_quantities(np.array([3.0]), orders), worst_quantities(np.array([4.0]), orders)
     (array([5.]), array([6.]))
     """
-    buys, sells = sides(len(quantity), orders)
+    buys, sells = sides(quantity, orders)
     worst = quantity.copy()
     for filled in (quantity + buys, quantity + sells):
         worst = np.where(np.abs(filled) > np.abs(worst), filled, worst)
     return worst
 
 
-def sides(n_positions: int, orders: Orders) -> tuple[FloatArray, FloatArray]:
-    """Contracts of all buys and of all sells by instrument, the sells negative, shape (p,) each."""
-    buys = np.bincount(orders.instrument, np.maximum(orders.quantity, 0.0), n_positions)
-    sells = np.bincount(orders.instrument, np.minimum(orders.quantity, 0.0), n_positions)
+def sides(quantity: FloatArray, orders: Orders) -> tuple[FloatArray, FloatArray]:
+    """Contracts of all buys and of all sells by instrument, the sells negative, shape (p,) each.
+
+    Raises
+    ------
+    AccountError
+        If a quantity held is not finite, or an order is of an instrument beyond p.
+    """
+    if not np.isfinite(quantity).all():
+        raise AccountError("orders: a quantity held is not finite; correct the position")
+    _refuse_unknown(orders, len(quantity))
+    buys = np.bincount(orders.instrument, np.maximum(orders.quantity, 0.0), len(quantity))
+    sells = np.bincount(orders.instrument, np.minimum(orders.quantity, 0.0), len(quantity))
     return buys.astype(np.float64), sells.astype(np.float64)  # without orders numpy counts in integers
+
+
+def _refuse_unknown(orders: Orders, n_positions: int) -> None:
+    """Refuse orders of instruments that are no position."""
+    if len(orders.instrument) and not 0 <= orders.instrument.min() <= orders.instrument.max() < n_positions:
+        raise AccountError("orders: an order's instrument is none of the positions; give it as a position of 0")
 
 
 @compiled

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.margin.closing import Closing, closing_of
-from serving.margin.contingent import Feeds, feeds_of
+from serving.margin.contingent import Contingent, contingent_of
 from serving.margin.objects import ForecastSet, MarketSnapshot
 from serving.margin.paths import JointPaths, joint_paths
 from serving.margin.policy import MarginPolicy
@@ -45,7 +45,7 @@ class Prepared:
     initial: Stress
     maintenance: Stress
     closing: Closing
-    feeds: Feeds
+    contingent: Contingent
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -64,8 +64,8 @@ def prepare(market: MarketSnapshot, policy: MarginPolicy, forecasts: Sequence[Fo
     initial = _stress(priced, policy, forecasts, policy.scan.mpor_s)
     maintenance = _stress(priced, policy, forecasts, policy.scan.liquidation_s)
     closing = closing_of(priced, initial.ranges, forecasts, policy)
-    feeds = feeds_of(priced, initial.ranges)
-    return Prepared(priced, policy, tuple(forecasts), initial, maintenance, closing, feeds)
+    contingent = contingent_of(priced, closing.greeks, initial.ranges, policy)
+    return Prepared(priced, policy, tuple(forecasts), initial, maintenance, closing, contingent)
 
 
 def _stress(priced: PricedMarket, policy: MarginPolicy, forecasts: Sequence[ForecastSet], horizon_s: int) -> Stress:

@@ -77,7 +77,9 @@ def charges_of(prepared: Prepared, book: Book) -> tuple[list[Charge], Scanned, l
     charges, initial, maintenance = scan_charges(prepared, book)
     both = initial.parts["scan"], maintenance.parts["scan"]
     closing, notes = closing_charges(prepared.closing, prepared.market, book, both, prepared.policy)
-    contingent = contingent_charges(prepared.feeds, prepared.closing.greeks, prepared.market, book, prepared.policy)
+    contingent = contingent_charges(
+        prepared.contingent, prepared.market, book.rows, len(book.positions.quantity), prepared.policy
+    )
     return [*charges, *closing, *contingent], initial, [*book.notes, *notes]
 
 

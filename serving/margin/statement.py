@@ -91,4 +91,4 @@ def _total(amounts: FloatArray) -> Decimal:
 
 def _table(parts: Sequence[FloatArray], count: int) -> IntArray:
     """Cents by component and row; each component's add up to its sum rounded up; shape (components, rows)."""
-    return np.array([cents(_total(part), part) for part in parts], dtype=np.int64).reshape(len(parts), count)
+    return cents([_total(part) for part in parts], np.array(parts, dtype=np.float64).reshape(len(parts), count))

@@ -13,7 +13,7 @@ over what is sold keeps the value from falling as more is posted: what cannot be
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -28,6 +28,22 @@ DAY_S: Final = 86_400.0
 CHARGES: Final = (
     "above par", "market loss", "depeg", "wrong way", "confidence", "age of price", "liquidity", "deposits of all",
 )  # fmt: skip
+
+
+FINITE: Final = float(np.finfo(np.float64).max)
+MOST: Final = {
+    "quantity": FINITE,
+    "price": FINITE,
+    "stable": 1.0,
+    "loss_frac": FINITE,
+    "volume_usd": FINITE,
+    "wrong_way": 1.0,
+    "confidence": 1.0,
+    "age_s": FINITE,
+    "deposits_usd": FINITE,
+    "scale_start_usd": math.inf,
+}
+LARGEST: Final = np.array([[most] for most in MOST.values()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +69,16 @@ class Holdings:
 
     def __post_init__(self) -> None:
         """Refuse numbers that are none: each would vanish in a smallest or largest value."""
-        for field in fields(self):
-            values, most = getattr(self, field.name), MOST.get(field.name, math.inf)
-            open_ended = field.name == "scale_start_usd"
-            good = (values >= 0) & (values <= most) & (np.isfinite(values) | open_ended)
-            if values.shape != self.quantity.shape or not good.all():
-                raise MarketError(
-                    f"collateral: {field.name} is {values}; give one finite number an asset, not negative"
-                    + (f" and at most {most}" if math.isfinite(most) else "")
-                )
-        if (self.volume_usd == 0).any() or (self.scale_start_usd == 0).any():
+        table = np.array([getattr(self, name) for name in MOST])
+        good = (table >= 0.0) & (table <= LARGEST)  # NaN is neither
+        if not good.all():
+            at = int(np.argmin(good.all(axis=1)))
+            name, most = list(MOST.items())[at]
+            raise MarketError(
+                f"collateral: {name} is {table[at]}; give one finite number an asset, not negative, at most {most:g}"
+            )
+        if not (self.volume_usd.all() and self.scale_start_usd.all()):
             raise MarketError("collateral: a volume or a start of scaling is 0; leave it out as missing")
-
-
-MOST: Final = {"stable": 1.0, "wrong_way": 1.0, "confidence": 1.0}
 
 
 def haircuts(holdings: Holdings, horizon_s: float, policy: CollateralPolicy) -> tuple[FloatArray, FloatArray]:

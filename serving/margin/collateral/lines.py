@@ -1,5 +1,6 @@
 """One line an asset: what it is worth, what counts, and every charge between the two, to the cent."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,11 +11,12 @@ from numpy.typing import NDArray
 from features.errors import AccountError, MarketError
 from serving.margin.collateral.haircuts import CHARGES, Holdings, haircuts
 from serving.margin.collateral.policy import CollateralPolicy
-from serving.margin.money import cents, down, usd
+from serving.margin.money import down, usd
 from serving.margin.objects.checks import not_negative, positive
 from serving.margin.objects.result import CollateralLine
 
 FloatArray = NDArray[np.float64]
+TINY_CENTS = 1e-4  # a float that is whole cents on paper may lie a hair below them
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,18 @@ def _line(item: Holding, counted_usd: float, charges_usd: list[float]) -> Collat
     """Round down and give the difference out to the charges."""
     value = down(item.quantity * item.price_usd, f"collateral {item.asset}")
     counted = min(down(counted_usd, f"collateral {item.asset}"), value)
-    named = {name: amount for name, amount in zip(CHARGES, charges_usd, strict=True) if amount > 0.0}
-    given = cents(value - counted, np.array(list(named.values()))).tolist()
-    charges = {name: usd(amount) for name, amount in zip(named, given, strict=True) if amount}
-    return CollateralLine(asset=item.asset, value=value, counted=counted if named else value, charges=charges)
+    charges = _charges(value, counted, counted_usd, charges_usd)
+    return CollateralLine(asset=item.asset, value=value, counted=counted if charges else value, charges=charges)
+
+
+def _charges(value: Decimal, counted: Decimal, counted_usd: float, charges_usd: list[float]) -> dict[str, Decimal]:
+    """Cents of each charge: what is left is rounded down after every one, so that they add to value less counted."""
+    least, at = int(counted.scaleb(2)), int(value.scaleb(2))
+    named = [(name, amount) for name, amount in zip(CHARGES, charges_usd, strict=True) if amount > 0.0]
+    left, found = counted_usd + sum(amount for _, amount in named), {}
+    for i, (name, amount) in enumerate(named, start=1):
+        left -= amount
+        after = least if i == len(named) else min(at, max(least, math.floor(100 * left + TINY_CENTS)))
+        if after < at:
+            found[name], at = usd(at - after), after
+    return found

@@ -6,7 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.compiled import compiled
-from serving.margin.contingencies.inputs import not_negative, refuse_out_of_range, refuse_unless_finite
+from serving.margin.contingencies.inputs import (
+    not_negative,
+    refuse_negative_index,
+    refuse_out_of_range,
+    refuse_unless_finite,
+)
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -79,7 +84,7 @@ def basis(
     Raises
     ------
     MarketError
-        If a number is not finite.
+        If a number is not finite or an index negative.
 
     Examples
     --------
@@ -88,6 +93,7 @@ def basis(
     array([0.5, 0.5])
     """
     refuse_unless_finite("basis", delta_usd=delta_usd, years=years, spot=spot)
+    refuse_negative_index("basis", underlying=underlying, expiry=expiry)
     rate = np.minimum(policy.leg_frac + policy.annual_frac * np.maximum(years, 0.0), policy.cap_frac)
     return _basis(delta_usd, underlying, expiry, np.where(spot > 0, 0.0, rate))
 

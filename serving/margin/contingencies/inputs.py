@@ -23,11 +23,25 @@ def refuse_unless_finite(charge: str, **arrays: FloatArray) -> None:
     for name, values in arrays.items():
         if values.shape != shape:
             raise MarketError(f"{charge}: {name} has shape {values.shape} beside {shape}; give one number a position")
-        if not np.isfinite(values).all():
+        # One product is finite where every number is; the slower look decides and finds the position.
+        if not math.isfinite(np.vdot(values, values)) and not np.isfinite(values).all():
             at = int(np.argmin(np.isfinite(values)))
             raise MarketError(
                 f"{charge}: {name} of position {at} is not finite; correct it, or leave it out as missing"
             )
+
+
+def refuse_negative_index(charge: str, **indices: NDArray[np.int64]) -> None:
+    """Refuse indices below 0, which would count from the end.
+
+    Raises
+    ------
+    MarketError
+        If an index is negative.
+    """
+    for name, values in indices.items():
+        if len(values) and values.min() < 0:
+            raise MarketError(f"{charge}: an index of {name} is negative; number them from 0 without gaps")
 
 
 def worst_where_missing(values: Sequence[float | None], worst: float, what: str) -> tuple[FloatArray, tuple[str, ...]]:

@@ -8,7 +8,12 @@ from numpy.typing import NDArray
 
 from features.compiled import compiled
 from features.errors import SettingError
-from serving.margin.contingencies.inputs import not_negative, refuse_out_of_range, refuse_unless_finite
+from serving.margin.contingencies.inputs import (
+    not_negative,
+    refuse_negative_index,
+    refuse_out_of_range,
+    refuse_unless_finite,
+)
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -65,7 +70,7 @@ def short_option_minimum(
     Raises
     ------
     MarketError
-        If a number is not finite.
+        If a number is not finite or an index negative.
 
     References
     ----------
@@ -80,6 +85,7 @@ def short_option_minimum(
     array([   0., 5000.])
     """
     refuse_unless_finite("short options", units=units, spot=spot)
+    refuse_negative_index("short options", strike=strike)
     groups = strike if policy.netting == "strike" else np.arange(len(units))
     naked_usd = _naked(units, groups, spot)
     return policy.initial_frac * naked_usd, policy.maintenance_frac * naked_usd

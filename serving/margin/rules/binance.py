@@ -1,11 +1,12 @@
 """Binance USD-M futures: leverage brackets with maintenance amounts."""
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
 
+from features.errors import SettingError
 from serving.margin.charge import Charge
 from serving.margin.objects import Account, MarketSnapshot
 from serving.margin.rules.tiers import Table, Tier, checked, tiered
@@ -29,7 +30,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def __post_init__(self) -> None:
         """Refuse tables that contradict themselves."""
-        checked(NAME, self.markets | ({"default": self.default} if self.default else {}), self.leverage)
+        checked(NAME, self.markets, self.default, self.leverage)
 
 
 def charges(account: Account, market: MarketSnapshot, parameters: Parameters) -> tuple[Charge, ...]:
@@ -54,13 +55,23 @@ def table_of(brackets: Sequence[Mapping[str, Any]]) -> Table:
     brackets : each with ``notionalFloor``, ``maintMarginRatio``, ``initialLeverage`` and ``cum``, or holding
         them under ``info``. Floats are read as they print.
 
+    Raises
+    ------
+    SettingError
+        If a bracket lacks one of them or it is no number.
+
     Examples
     --------
     >>> row = {"notionalFloor": 0, "maintMarginRatio": 0.004, "initialLeverage": 125, "cum": 0.0}
     >>> table_of([row])[0].rate
     Decimal('0.004')
     """
-    rows = [row.get("info", row) for row in brackets]
     names = {"floor": "notionalFloor", "max_leverage": "initialLeverage", "rate": "maintMarginRatio"}
     names["deduction"] = "cum"
-    return tuple(Tier(**{field: Decimal(str(row[name])) for field, name in names.items()}) for row in rows)
+    try:
+        rows = [{field: Decimal(str(row.get("info", row)[name])) for field, name in names.items()} for row in brackets]
+    except (KeyError, InvalidOperation) as error:
+        raise SettingError(
+            f"{NAME}: a bracket lacks {error} or it is no number; it needs {list(names.values())}"
+        ) from error
+    return tuple(Tier(**row) for row in rows)

@@ -14,6 +14,7 @@ from features.errors import AccountError, ExpiredError, MarketError, SettingErro
 from serving.margin.brackets import Exact
 from serving.margin.charge import Charge
 from serving.margin.objects import Account, Instrument, MarketSnapshot, Position, Quote
+from serving.margin.objects.checks import finite
 
 T = TypeVar("T")
 FloatArray = NDArray[np.float64]
@@ -162,6 +163,13 @@ def charge(name: str, rows: Sequence[Exposure], requirement: Callable[[Exposure]
 
 def _dollars(amount: Exact, row: Exposure) -> float:
     return float(Fraction(amount) * Fraction(row.usd))
+
+
+def at_least_one(value: Decimal, what: str) -> None:
+    """Refuse a multiple, such as a leverage, that is no number or below 1."""
+    finite(value, what, SettingError)
+    if value < 1:
+        raise SettingError(f"{what} is {value}; give 1 or more")
 
 
 def with_order_rows(account: Account) -> Account:

@@ -8,7 +8,7 @@ from features.errors import SettingError
 from serving.margin.charge import Charge
 from serving.margin.objects import Account, MarketSnapshot
 from serving.margin.objects.checks import fraction, positive
-from serving.margin.rules.exposure import charge, exposures
+from serving.margin.rules.exposure import at_least_one, charge, exposures
 
 NAME = "fixed_rate"
 
@@ -35,8 +35,8 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise SettingError(
                 f"{NAME}: maintenance_rate {self.maintenance_rate} exceeds initial_rate {self.initial_rate}; lower it"
             )
-        if self.leverage is not None and self.leverage < 1:
-            raise SettingError(f"{NAME}: leverage is {self.leverage}; give 1 or more, or leave it out")
+        if self.leverage is not None:
+            at_least_one(self.leverage, f"{NAME}: leverage")
 
 
 def standard_margin(notional: Decimal, rate: Decimal) -> Decimal:

@@ -27,7 +27,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def __post_init__(self) -> None:
         """Refuse tables that contradict themselves."""
-        checked(NAME, self.markets | ({"default": self.default} if self.default else {}), self.leverage)
+        checked(NAME, self.markets, self.default, self.leverage)
 
 
 def charges(account: Account, market: MarketSnapshot, parameters: Parameters) -> tuple[Charge, ...]:

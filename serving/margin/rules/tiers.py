@@ -12,7 +12,7 @@ from serving.margin.brackets import Brackets, from_leverages, from_rates
 from serving.margin.charge import Charge
 from serving.margin.objects import Account, MarketSnapshot
 from serving.margin.objects.checks import not_negative, positive
-from serving.margin.rules.exposure import Exposure, Pair, charge, exposures, terms
+from serving.margin.rules.exposure import Exposure, Pair, at_least_one, charge, exposures, terms
 
 
 class Tier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,12 +112,13 @@ def tiered(
     return charge("leverage brackets", exposures(account, market, rule), requirement)
 
 
-def checked(rule: str, tables: Mapping[str, Table], leverage: Decimal | None) -> None:
+def checked(rule: str, markets: Mapping[str, Table], default: Table | None, leverage: Decimal | None) -> None:
     """Refuse tables that contradict themselves and a leverage below 1."""
+    tables = dict(markets) if default is None else {**markets, "default": default}
     for name, table in tables.items():
         try:
             brackets_of(table)
         except SettingError as error:
             raise SettingError(f"{rule}: {name}: {error}") from error
-    if leverage is not None and not leverage >= 1:
-        raise SettingError(f"{rule}: leverage is {leverage}; give 1 or more, or leave it out for the highest")
+    if leverage is not None:
+        at_least_one(leverage, f"{rule}: leverage")

@@ -12,7 +12,7 @@ from features.errors import SettingError
 from serving.margin.charge import Charge
 from serving.margin.objects import Account, MarketSnapshot
 from serving.margin.objects.checks import finite, not_negative, positive
-from serving.margin.rules.exposure import Exposure, Pair, charge, exposures, terms
+from serving.margin.rules.exposure import Exposure, Pair, at_least_one, charge, exposures, terms
 from serving.margin.rules.lognormal import risk_factors
 
 NAME = "vega"
@@ -35,7 +35,9 @@ class Scaling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def __post_init__(self) -> None:
         """Refuse levels out of order."""
-        if not 1 <= self.search <= self.initial <= self.release:
+        for field in ("search", "initial", "release"):
+            at_least_one(getattr(self, field), f"{NAME}: scaling {field}")
+        if not self.search <= self.initial <= self.release:
             raise SettingError(f"{NAME}: scaling must rise: 1, search, initial, release; found {self}")
 
 

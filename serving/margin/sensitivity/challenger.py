@@ -5,7 +5,7 @@ by sensitivities alone and revalued in full over the same ranges. The alarm says
 which parts diverge; it never changes a requirement, least of all lowers it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,8 +29,10 @@ PART_OF_MEASURE: Mapping[str, Literal["price", "volatility"]] = {
 class Band:
     """Where the ratio of sensitivity margin to full revaluation may lie.
 
-    ``least_usd``: differences up to it raise no alarm. ``material_frac``: a part's
-    difference counts from this share of the larger of the two whole figures.
+    ``least_usd``: differences up to it raise no alarm. ``material_frac``: while the
+    whole agrees, a part's difference counts from this share of the larger of the two
+    whole figures, and where its ratio leaves ``part_low`` to ``part_high``: a part is
+    cruder than the whole, as what price and volatility do together counts in both.
 
     Raises
     ------
@@ -42,16 +44,21 @@ class Band:
     high: float = 2.0
     least_usd: float = 1.0
     material_frac: float = 0.25
+    part_low: float = 1 / 3
+    part_high: float = 3.0
 
     def __post_init__(self) -> None:
         """Refuse a band that would always or never speak."""
-        if not (0 < self.low < 1 < self.high < float("inf") and 0 <= self.least_usd < float("inf")):
-            raise SettingError(f"band {self.low} to {self.high}, least_usd {self.least_usd}: it must hold 1, above 0")
+        for low, high in ((self.low, self.high), (self.part_low, self.part_high)):
+            if not 0 < low < 1 < high < float("inf"):
+                raise SettingError(f"band {low} to {high}: it must begin above 0, hold 1 and end")
+        if not 0 <= self.least_usd < float("inf"):
+            raise SettingError(f"band: least_usd is {self.least_usd}; give an amount, finite")
         if not 0 <= self.material_frac <= 1:
             raise SettingError(f"band: material_frac is {self.material_frac}; give 0 to 1")
 
-    def broken(self, sensitivity_usd: float, revaluation_usd: float) -> bool:
-        """Whether two figures of the same thing are too far apart.
+    def broken(self, sensitivity_usd: float, revaluation_usd: float, part: bool = False) -> bool:
+        """Whether two figures of the same thing are too far apart; ``part``: by the band of parts.
 
         Examples
         --------
@@ -61,7 +68,8 @@ class Band:
         """
         if abs(sensitivity_usd - revaluation_usd) <= self.least_usd:
             return False
-        return not self.low * revaluation_usd <= sensitivity_usd <= self.high * revaluation_usd
+        low, high = (self.part_low, self.part_high) if part else (self.low, self.high)
+        return not low * revaluation_usd <= sensitivity_usd <= high * revaluation_usd
 
 
 class Divergence(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,8 +132,12 @@ def challenge(
     if not all(0 <= figure < float("inf") for figure in figures):
         raise ForecastError(f"{account_id}: a figure to compare is negative or not finite; correct the inputs")
     whole = band.broken(sensitivity_usd, revaluation_usd)
-    least = 0.0 if whole else band.material_frac * max(sensitivity_usd, revaluation_usd)
-    parts = _diverging(sensitivities, revaluations, band, least)
+    parts = _diverging(
+        sensitivities,
+        revaluations,
+        lambda ours, theirs: band.broken(ours, theirs, part=not whole),
+        0.0 if whole else band.material_frac * max(sensitivity_usd, revaluation_usd),
+    )
     if not whole and not parts:
         return None
     return Alarm(
@@ -140,12 +152,15 @@ def challenge(
 
 
 def _diverging(
-    sensitivities: Mapping[Part, float], revaluations: Mapping[Part, float], band: Band, least_usd: float
+    sensitivities: Mapping[Part, float],
+    revaluations: Mapping[Part, float],
+    broken: Callable[[float, float], bool],
+    least_usd: float,
 ) -> tuple[Divergence, ...]:
     found = []
     for part in sorted({*sensitivities, *revaluations}):
         ours, theirs = sensitivities.get(part, 0.0), revaluations.get(part, 0.0)
-        if band.broken(ours, theirs) and abs(ours - theirs) >= least_usd:
+        if broken(ours, theirs) and abs(ours - theirs) >= least_usd:
             found.append(Divergence(underlying=part[0], measure=part[1], sensitivity_usd=ours, revaluation_usd=theirs))
     return tuple(sorted(found, key=lambda one: -abs(one.sensitivity_usd - one.revaluation_usd)))
 

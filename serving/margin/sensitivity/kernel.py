@@ -48,7 +48,7 @@ def tables(calibration: CryptoCalibration) -> Tables:
 
 
 @compiled
-def _sums(x: FloatArray, bucket: IntArray, rho: FloatArray, tenors: FloatArray, power: int, out: FloatArray) -> None:
+def _sums(x: FloatArray, bucket: IntArray, rho: FloatArray, tenors: FloatArray, squared: bool, out: FloatArray) -> None:
     """Square of each bucket's margin and the total of its weighted sensitivities; ``out`` has shape (2, buckets)."""
     out[:] = 0.0
     for u in range(x.shape[0]):
@@ -62,12 +62,12 @@ def _sums(x: FloatArray, bucket: IntArray, rho: FloatArray, tenors: FloatArray, 
                     inner = 0.0
                     for j in range(x.shape[1]):
                         inner += tenors[i, j] * x[v, j]
-                    row += rho[u, v] ** power * inner
+                    row += (rho[u, v] * rho[u, v] if squared else rho[u, v]) * inner
             out[0, bucket[u]] += x[u, i] * row
 
 
 @compiled
-def _across(sums: FloatArray, gamma: FloatArray, power: int) -> float:
+def _across(sums: FloatArray, gamma: FloatArray, squared: bool) -> float:
     """Margin of the buckets together."""
     total = 0.0
     for b in range(gamma.shape[0]):
@@ -77,7 +77,8 @@ def _across(sums: FloatArray, gamma: FloatArray, power: int) -> float:
         clamped = max(min(sums[1, b], spread), -spread)
         for c in range(b):
             other = math.sqrt(max(sums[0, c], 0.0))
-            total += 2.0 * gamma[b, c] ** power * clamped * max(min(sums[1, c], other), -other)
+            shared = gamma[b, c] * gamma[b, c] if squared else gamma[b, c]
+            total += 2.0 * shared * clamped * max(min(sums[1, c], other), -other)
     return math.sqrt(max(total, 0.0))
 
 
@@ -102,14 +103,14 @@ def _worst(
     sums = np.empty((2, across.shape[1]))
     for word in range(names.shape[0]):
         rho, gamma, margin = names[word], across[word], 0.0
-        _sums(x[:, 0:1], bucket, rho, single, 1, sums)
-        margin += _across(sums, gamma, 1)
-        _sums(x[:, 3:], bucket, rho, tenors, 1, sums)
-        margin += _across(sums, gamma, 1)
-        _sums(x[:, 2:3], bucket, rho, single, 2, sums)
-        margin += _curved(x[:, 2:3], _across(sums, gamma, 2), quantile)
-        _sums(x[:, 1:2], bucket, rho, single, 1, sums)
-        basis = _across(sums, gamma, 1)
+        _sums(x[:, 0:1], bucket, rho, single, False, sums)
+        margin += _across(sums, gamma, False)
+        _sums(x[:, 3:], bucket, rho, tenors, False, sums)
+        margin += _across(sums, gamma, False)
+        _sums(x[:, 2:3], bucket, rho, single, True, sums)
+        margin += _curved(x[:, 2:3], _across(sums, gamma, True), quantile)
+        _sums(x[:, 1:2], bucket, rho, single, False, sums)
+        basis = _across(sums, gamma, False)
         worst = max(worst, math.sqrt(margin**2 + basis**2))
     return worst
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from features.errors import ForecastError, SettingError
 from serving.margin.brackets import Brackets, from_leverages, from_rates, grid
 
-sizes = st.fractions(min_value=0, max_value=10**9, max_denominator=10**6)
+sizes = st.fractions(min_value=0, max_value=10**9, max_denominator=100)
 
 
 @st.composite
@@ -20,7 +20,7 @@ def tables(draw: st.DrawFn) -> Brackets:
     """Tables of one to eight tiers."""
     n = draw(st.integers(1, 8))
     widths = draw(st.lists(st.integers(1, 10**6), min_size=n - 1, max_size=n - 1))
-    rates = sorted(draw(st.lists(st.fractions(0, 1, max_denominator=10**4), min_size=n, max_size=n)))
+    rates = sorted(draw(st.lists(st.fractions(0, 1, max_denominator=1_000), min_size=n, max_size=n)))
     return from_rates([0, *np.cumsum(widths).tolist()], rates)
 
 
@@ -33,18 +33,21 @@ def slow(brackets: Brackets, size: Fraction) -> Fraction:
     return sum((rate * part for rate, part in zip(brackets.rates, slices, strict=True)), Fraction(0))
 
 
+@settings(max_examples=40)
 @given(tables(), sizes)
 def test_margin_is_what_the_slices_cost(brackets: Brackets, size: Fraction) -> None:
     assert brackets.margin(size) == slow(brackets, size)
     assert brackets.jumps() == ()
 
 
+@settings(max_examples=40)
 @given(tables(), sizes)
 def test_margin_is_the_upper_envelope_of_its_lines(brackets: Brackets, size: Fraction) -> None:
     lines = [r * size - d for r, d in zip(brackets.rates, brackets.deductions, strict=True)]
     assert brackets.margin(size) == max(lines)
 
 
+@settings(max_examples=40)
 @given(tables(), sizes, sizes)
 def test_rising_and_super_additive(brackets: Brackets, a: Fraction, b: Fraction) -> None:
     low, high = sorted((a, b))
@@ -53,11 +56,13 @@ def test_rising_and_super_additive(brackets: Brackets, a: Fraction, b: Fraction)
     assert 2 * brackets.margin((a + b) / 2) <= brackets.margin(a) + brackets.margin(b)
 
 
+@settings(max_examples=40)
 @given(tables(), sizes, sizes)
 def test_netting_long_against_short_never_costs_more(brackets: Brackets, long: Fraction, short: Fraction) -> None:
     assert brackets.margin(abs(long - short)) <= brackets.margin(long) + brackets.margin(short)
 
 
+@settings(max_examples=40)
 @given(tables(), sizes, st.integers(1, 10**4))
 def test_homogeneous_when_the_table_is_scaled_too(brackets: Brackets, size: Fraction, factor: int) -> None:
     scaled = from_rates([floor * factor for floor in brackets.floors], brackets.rates)

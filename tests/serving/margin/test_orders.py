@@ -144,8 +144,14 @@ def test_numbers_that_are_none_are_refused() -> None:
         Orders(one, np.ones(1), -np.ones(1))
     with pytest.raises(AccountError):
         Orders(one, np.ones(2), none)
+    for at in (-1, 1):
+        stray = Orders(np.array([at]), np.ones(1), none)
+        with pytest.raises(AccountError):
+            order_losses(np.ones((1, 1)), stray)
+        with pytest.raises(AccountError):
+            worst_quantities(np.ones(1), stray)
     with pytest.raises(AccountError):
-        order_losses(np.ones((1, 1)), Orders(np.array([1]), np.ones(1), none))
+        worst_quantities(np.array([np.nan]), Orders(one, np.ones(1), none))
 
 
 def test_an_account_without_positions_or_orders() -> None:

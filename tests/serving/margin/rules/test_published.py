@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from features.errors import SettingError
-from serving.margin.rules import binance, deribit_linear, dydx, fixed_rate
+from serving.margin.rules import binance, deribit_linear, dydx, fixed_rate, vega
 from serving.margin.rules.published import parameters, preset
 
 
@@ -24,6 +24,9 @@ def test_unknown_preset_is_refused() -> None:
         ("initial_rate = 0.1\nmaintenance_rate = 0.1\nleverage = 0.5", fixed_rate.Parameters, "leverage is 0.5"),
         ("[markets]\nX = [{ floor = 0 }]", binance.Parameters, "max_leverage"),
         ("[markets]\nX = [{ floor = 1, max_leverage = 5 }]", binance.Parameters, "binance: X: brackets: the first"),
+        ("leverage = nan\n[markets]", binance.Parameters, "leverage is NaN"),
+        ("default = []\n[markets]", binance.Parameters, "default: brackets: 0 floors"),
+        ("scaling = { search = nan, initial = 2, release = 3 }\n[markets]", vega.Parameters, "search is NaN"),
         ("leverage = 0.1\n[markets]", binance.Parameters, "leverage is 0.1"),
         ("[markets]\nX = { initial_base = 0.02 }", deribit_linear.Parameters, "maintenance_base"),
         (
