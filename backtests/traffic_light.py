@@ -7,6 +7,7 @@ from scipy.stats import binom
 Zone = Literal["green", "yellow", "red"]
 YELLOW_FROM, RED_FROM = 0.95, 0.9999
 MULTIPLIERS = (1.5, 1.5, 1.5, 1.5, 1.5, 1.70, 1.76, 1.83, 1.88, 1.92, 2.00)
+PLUS_FACTORS = (0.0, 0.0, 0.0, 0.0, 0.0, 0.40, 0.50, 0.65, 0.75, 0.85, 1.00)
 
 
 def zone(n_hits: int, n_obs: int = 250, level: float = 0.01) -> Zone:
@@ -49,3 +50,18 @@ def multiplier(n_hits: int) -> float:
     (1.5, 1.7, 2.0)
     """
     return MULTIPLIERS[min(n_hits, len(MULTIPLIERS) - 1)]
+
+
+def plus_factor(n_hits: int) -> float:
+    """Add-on of 1996 to the multiplier of 3, for exceptions of 250 days at 1 %.
+
+    References
+    ----------
+    Basel Committee (1996), table 2.
+
+    Examples
+    --------
+    >>> plus_factor(4), plus_factor(5), plus_factor(30)
+    (0.0, 0.4, 1.0)
+    """
+    return PLUS_FACTORS[min(n_hits, len(PLUS_FACTORS) - 1)]

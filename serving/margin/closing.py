@@ -13,9 +13,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.margin.charge import Charge, allocated
+from features.compiled import compiled
+from serving.margin.aggregate import Holding
+from serving.margin.charge import Charge
 from serving.margin.concentration import concentration
-from serving.margin.holdings import Book
 from serving.margin.liquidity import StressedSide, liquidation_costs, stressed_side, vega_spread
 from serving.margin.objects import ForecastSet, Level
 from serving.margin.policy import MarginPolicy
@@ -26,6 +27,7 @@ from serving.margin.unit_greeks import UnitGreeks, unit_greeks
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 DAY_S: Final = 86_400
+LEAST_NET: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,66 +98,90 @@ def _expiries(market: PricedMarket) -> tuple[IntArray, FloatArray]:
     return np.array(index, dtype=np.int64), np.array([np.nan if x is None else x for x in found], dtype=np.float64)
 
 
+def sizes(rows: Holding, held: int, delta: FloatArray, width: int) -> FloatArray:
+    """Units of each underlying to close at worst, shape (u,): no order filled, all buying or all selling ones."""
+    out = np.zeros((3, width))
+    _add_sizes(rows.underlying, delta, held, out)
+    both = np.stack([out[0], out[0] + out[1], out[0] + out[2]])
+    worst: FloatArray = both[np.argmax(np.abs(both), axis=0), np.arange(width)]
+    return worst
+
+
+@compiled
+def _add_sizes(underlying: IntArray, delta: FloatArray, held: int, out: FloatArray) -> None:
+    """Net delta of positions, of buying and of selling orders."""
+    for i in range(delta.size):
+        row = 0 if i < held else (1 if delta[i] > 0.0 else 2)
+        out[row, underlying[i]] += delta[i]
+
+
+@dataclass(frozen=True, slots=True)
+class ClosingCost:
+    """What closing one size of one underlying costs: USD, and multiples of its scan beyond 1."""
+
+    liquidity: float
+    longer: float
+    larger: float
+    notes: tuple[str, ...]
+
+
+def closing_cost(closing: Closing, market: PricedMarket, u: int, size: float, policy: MarginPolicy) -> ClosingCost:
+    """Cost of closing a size: liquidity in USD; of the scan, what the time it takes and its share of the market add."""
+    if size == 0.0:
+        return NOTHING
+    side = closing.sides[u][0 if size > 0 else 1]
+    half_spread, walk, slices, _ = liquidation_costs(side, np.array([abs(size)]))[0].tolist()
+    growth = _growth(closing, u, size)
+    multiplier, notes = _concentration(market, u, size, policy)
+    return ClosingCost(half_spread + walk + slices, growth - 1.0, growth * (multiplier - 1.0), (*side.notes, *notes))
+
+
+NOTHING: Final = ClosingCost(0.0, 0.0, 0.0, ())
+
+
 def closing_charges(
-    closing: Closing, market: PricedMarket, book: Book, scan: tuple[FloatArray, FloatArray], policy: MarginPolicy
+    closing: Closing,
+    market: PricedMarket,
+    rows: Holding,
+    held: int,
+    scan: tuple[FloatArray, FloatArray],
+    policy: MarginPolicy,
 ) -> tuple[list[Charge], list[str]]:
-    """Charges of one account beyond its scan, and what had to be assumed.
+    """Charges of one account beyond its scan, by row, and what had to be assumed.
 
     Parameters
     ----------
+    rows : positions, then orders.
+    held : number of positions.
     scan : parts of the scan by row, for initial and maintenance margin.
     """
-    rows = book.rows
+    width = len(market.underlyings)
     delta = closing.greeks.delta[rows.instrument] * rows.quantity
-    liquidity, notes = _liquidity(closing, book, delta)
-    longer, larger = np.zeros(len(delta)), np.zeros(len(delta))
-    for u in np.unique(rows.underlying):
-        mine = rows.underlying == u
-        size = _size(delta, mine, len(book.positions.quantity))
-        longer[mine] = scan[0][mine] * (_growth(closing, int(u), size) - 1.0)
-        multiplier, why = _concentration(market, int(u), size, policy)
-        larger[mine] = (scan[0] + longer)[mine] * (multiplier - 1.0)
-        notes += why
-    vega = _vega(closing, book, policy)
-    same = {"liquidity": liquidity, "spread of options": vega}
-    charges = [Charge(name, part, part) for name, part in same.items()]
-    charges += [
-        Charge("time to close", longer, _scaled(longer, scan)),
-        Charge("concentration", larger, _scaled(larger, scan)),
+    size = sizes(rows, held, delta, width)
+    costs = [closing_cost(closing, market, u, float(size[u]), policy) for u in range(width)]
+    longer, larger = (np.array([getattr(c, name) for c in costs])[rows.underlying] for name in ("longer", "larger"))
+    liquidity = _given_out(np.array([c.liquidity for c in costs]), rows, delta, size)
+    vega = vega_charge(closing, rows, policy)
+    charges = [
+        Charge("liquidity", liquidity, liquidity),
+        Charge("spread of options", vega, vega),
+        Charge("time to close", scan[0] * longer, scan[1] * longer),
+        Charge("concentration", scan[0] * larger, scan[1] * larger),
     ]
-    return [c for c in charges if c.initial.any()], list(dict.fromkeys(notes))
+    notes = dict.fromkeys(note for cost in costs for note in cost.notes)
+    return [c for c in charges if c.initial.any()], list(notes)
 
 
-def _scaled(part: FloatArray, scan: tuple[FloatArray, FloatArray]) -> FloatArray:
-    """The same relative surcharge on the maintenance scan."""
-    ratio = np.divide(scan[1], scan[0], out=np.zeros_like(part), where=scan[0] != 0)
-    scaled: FloatArray = part * ratio
-    return scaled
-
-
-def _size(delta: FloatArray, mine: NDArray[np.bool_], held: int) -> float:
-    """Units to close in the worst case: net delta with no, all buying or all selling orders."""
-    of_positions = float(np.add.reduce(np.where(mine[:held], delta[:held], 0.0)))
-    orders = np.where(mine[held:], delta[held:], 0.0)
-    buys, sells = float(np.add.reduce(np.maximum(orders, 0.0))), float(np.add.reduce(np.minimum(orders, 0.0)))
-    return max((of_positions, of_positions + buys, of_positions + sells), key=abs)
-
-
-def _liquidity(closing: Closing, book: Book, delta: FloatArray) -> tuple[FloatArray, list[str]]:
-    """Cost of closing each underlying's net delta, by row."""
-    notes: list[str] = []
-    rows, parts = book.rows, np.zeros(len(delta))
-    for u in np.unique(rows.underlying):
-        mine = rows.underlying == u
-        size = _size(delta, mine, len(book.positions.quantity))
-        if size == 0.0:
-            continue
-        side = closing.sides[int(u)][0 if size > 0 else 1]
-        cost = float(np.add.reduce(liquidation_costs(side, np.array([abs(size)]))[0, :3]))
-        signed = delta[mine] * np.sign(size)
-        parts[mine] = allocated(cost, signed if float(np.add.reduce(signed)) > 0 else np.abs(signed))
-        notes += side.notes
-    return parts, notes
+def _given_out(cost: FloatArray, rows: Holding, delta: FloatArray, size: FloatArray) -> FloatArray:
+    """Each underlying's cost by what rows add to the size that is closed; a hedge has a negative part."""
+    signed = delta * np.sign(size)[rows.underlying]
+    net = np.bincount(rows.underlying, weights=signed, minlength=len(size))
+    gross = np.bincount(rows.underlying, weights=np.abs(delta), minlength=len(size))
+    by_net = net > LEAST_NET * gross  # a book that is nearly flat is given out by size: shares of nothing explode
+    whole = np.where(by_net, net, np.maximum(gross, np.finfo(float).tiny))
+    share = np.where(by_net[rows.underlying], signed, np.abs(delta))
+    parts: FloatArray = share * (cost / whole)[rows.underlying]
+    return parts
 
 
 def _growth(closing: Closing, u: int, size: float) -> float:
@@ -182,8 +208,8 @@ def _concentration(market: PricedMarket, u: int, size: float, policy: MarginPoli
     return found.multiplier, tuple(f"{market.underlyings[u]}: {note}" for note in found.notes)
 
 
-def _vega(closing: Closing, book: Book, policy: MarginPolicy) -> FloatArray:
-    rows = book.rows
+def vega_charge(closing: Closing, rows: Holding, policy: MarginPolicy) -> FloatArray:
+    """Half the spread of options on the net vega of every expiry, by row."""
     vega = closing.greeks.vega_usd[rows.instrument] * rows.quantity
     if not vega.any():
         return np.zeros(len(vega))

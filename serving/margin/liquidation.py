@@ -18,7 +18,6 @@ from serving.margin.brackets import Brackets, Exact
 DIGITS: Final = Context(prec=34)
 INFINITE: Final = Decimal("Infinity")
 STEPS: Final = 400  # of a search, before it halves the step in which the account is liquidated
-HALVINGS: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +196,7 @@ def searched_price(
 
 
 def _halved(surplus: Callable[[float], float], safe: float, liquidated: float) -> float:
-    for _ in range(HALVINGS):
-        middle = safe + (liquidated - safe) / 2
-        if middle in (safe, liquidated):
-            break
+    while (middle := safe + (liquidated - safe) / 2) not in (safe, liquidated):
         if _finite(surplus, middle) <= 0:
             liquidated = middle
         else:

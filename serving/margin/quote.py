@@ -76,10 +76,9 @@ def charges_of(prepared: Prepared, book: Book) -> tuple[list[Charge], Scanned, l
     """All charges of cross positions and orders, the initial scan and what had to be assumed."""
     charges, initial, maintenance = scan_charges(prepared, book)
     both = initial.parts["scan"], maintenance.parts["scan"]
-    closing, notes = closing_charges(prepared.closing, prepared.market, book, both, prepared.policy)
-    contingent = contingent_charges(
-        prepared.contingent, prepared.market, book.rows, len(book.positions.quantity), prepared.policy
-    )
+    rows, held, market, policy = book.rows, len(book.positions.quantity), prepared.market, prepared.policy
+    closing, notes = closing_charges(prepared.closing, market, rows, held, both, policy)
+    contingent = contingent_charges(prepared.contingent, market, rows, held, policy)
     return [*charges, *closing, *contingent], initial, [*book.notes, *notes]
 
 

@@ -11,7 +11,8 @@ from features.errors import ForecastError
 from serving.margin.priced_market import PricedMarket
 from serving.margin.pricing.greeks import black_greeks
 from serving.margin.scenarios.vol import DAYS_PER_YEAR, term_scale
-from serving.margin.sensitivity.crypto import LABELS, VERTEX_DAYS, CryptoCalibration
+from serving.margin.sensitivity.crypto import CryptoCalibration
+from serving.margin.sensitivity.crypto_correlations import LABELS, VERTEX_DAYS
 
 FloatArray = NDArray[np.float64]
 

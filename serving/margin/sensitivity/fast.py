@@ -12,7 +12,7 @@ from features.errors import ForecastError
 from serving.margin.objects import Account
 from serving.margin.scenarios.vol import DAYS_PER_YEAR
 from serving.margin.sensitivity.account import CROSS, SensitivityMarket, product_of
-from serving.margin.sensitivity.crypto import LABELS
+from serving.margin.sensitivity.crypto_correlations import LABELS
 from serving.margin.sensitivity.exposures import at_vertices
 from serving.margin.sensitivity.kernel import BASIS_COLUMN, CURVATURE, DELTA, FIRST_VEGA, Tables, tables, worst_total
 

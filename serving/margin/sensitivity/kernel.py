@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from features.compiled import compiled
 from serving.margin.sensitivity.aggregate import CURVATURE_QUANTILE
-from serving.margin.sensitivity.crypto import BASIS, CLASS, LABELS, TOGETHER, CryptoCalibration
+from serving.margin.sensitivity.crypto import BASIS, CLASS, CryptoCalibration
+from serving.margin.sensitivity.crypto_correlations import LABELS, TOGETHER
 from serving.margin.sensitivity.crypto_groups import BUCKETS, bucket_of
 
 FloatArray = NDArray[np.float64]

@@ -7,8 +7,9 @@ from serving.margin.objects import Account
 from serving.margin.scenarios.grid import grid
 from serving.margin.scenarios.scenario_set import ScenarioSet, scenario_set
 from serving.margin.scenarios.vol import directions
-from serving.margin.sensitivity.account import SensitivityMarket, product_of
-from serving.margin.sensitivity.challenger import Part
+from serving.margin.sensitivity.account import SensitivityMarket, product_of, sensitivity_margin
+from serving.margin.sensitivity.band import USUAL_BAND, Band
+from serving.margin.sensitivity.challenger import Alarm, Part, challenge, part_figures
 from serving.margin.units import unit_pnl
 
 FloatArray = NDArray[np.float64]
@@ -54,3 +55,28 @@ def _scenarios(market: SensitivityMarket) -> ScenarioSet:
     whole = grid(calibration.ranges, calibration.policy)
     at = [calibration.ranges.underlyings.index(name) for name in names]
     return scenario_set(whole.names, whole.move[:, at], whole.vol[:, at])
+
+
+def challenge_account(
+    account: Account,
+    market: SensitivityMarket,
+    revaluation_usd: float,
+    band: Band = USUAL_BAND,
+) -> Alarm | None:
+    """Challenge the scenario part of an account's requirement, in all and by part.
+
+    Parameters
+    ----------
+    account : positions.
+    market : priced and calibrated over the same ranges as the requirement.
+    revaluation_usd : worst scenario loss by full revaluation, without add-ons.
+    band : what is still agreement.
+    """
+    return challenge(
+        account.account_id,
+        sensitivity_margin(account, market).amount,
+        revaluation_usd,
+        part_figures(account, market),
+        revalued_parts(account, market),
+        band,
+    )

@@ -65,7 +65,7 @@ def _held(data: Usable, prior: str) -> tuple[str, ...]:
     """Why the shape is held to the prior; empty where the quotes say it themselves."""
     places = len(np.unique(data.k))
     if places < RICH:
-        return (f"{places} strikes: level fitted, shape held to {prior}",)
+        return (f"{places} {'strike' if places == 1 else 'strikes'}: level fitted, shape held to {prior}",)
     if data.k[0] > 0 or data.k[-1] < 0:
         return (f"strikes on one side of the forward: the other wing is held to {prior}",)
     return ()

@@ -60,7 +60,7 @@ def test_tables_of_the_interface_and_of_ccxt_are_the_same() -> None:
 def test_brackets_that_lack_a_number_are_refused() -> None:
     row = {"notionalFloor": 0, "maintMarginRatio": 0.004, "initialLeverage": 125, "cum": 0.0}
     for broken in ({k: v for k, v in row.items() if k != "cum"}, row | {"cum": "much"}):
-        with pytest.raises(SettingError, match="binance: a bracket lacks .* it needs"):
+        with pytest.raises(SettingError, match=r"binance: a bracket lacks .* it needs"):
             binance.table_of([broken])
     with pytest.raises(SettingError, match="tier: rate is NaN"):
         binance.table_of([row | {"maintMarginRatio": float("nan")}])

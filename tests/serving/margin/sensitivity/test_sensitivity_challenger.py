@@ -11,8 +11,9 @@ from features.errors import ForecastError, SettingError
 from serving.margin.objects import Account, Position
 from serving.margin.scenarios.grid import grid
 from serving.margin.sensitivity.account import SensitivityMarket, sensitivity_margin
-from serving.margin.sensitivity.challenger import Alarm, Band, challenge, part_figures
-from serving.margin.sensitivity.revalued_parts import revalued_parts
+from serving.margin.sensitivity.band import Band
+from serving.margin.sensitivity.challenger import Alarm, challenge, part_figures
+from serving.margin.sensitivity.revalued_parts import challenge_account, revalued_parts
 from serving.margin.units import unit_pnl
 from tests.serving.margin import markets
 from tests.serving.margin.sensitivity.sensitivity_markets import POLICY, of, whole
@@ -131,6 +132,16 @@ def test_what_cannot_be_compared_is_refused(figure: float) -> None:
         challenge("a", figure, 1.0, {}, {})
     with pytest.raises(ForecastError, match="negative or not finite"):
         challenge("a", 1.0, 1.0, {}, {("BTC", "price"): figure})
+
+
+def test_an_account_is_challenged_in_one_call() -> None:
+    account = markets.account(BTC_PERP="1", ETH_27DEC24_2500_C="-5")
+    revalued = _revalued(account, whole())
+    assert challenge_account(account, whole(), revalued) is None
+    assert challenge_account(account, whole(), revalued, Band(low=0.99, high=1.0001)) is not None
+    alarm = challenge_account(account, whole(), revalued * 5)
+    assert alarm is not None
+    assert alarm.sensitivity_usd == sensitivity_margin(account, whole()).amount
 
 
 def test_it_has_no_requirement_to_lower() -> None:

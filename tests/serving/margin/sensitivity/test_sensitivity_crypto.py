@@ -12,7 +12,8 @@ from features.errors import ForecastError
 from serving.margin.objects import Correlation
 from serving.margin.policy import ScenarioPolicy
 from serving.margin.ranges import Ranges
-from serving.margin.sensitivity.crypto import BASIS, CLASS, LABELS, TOGETHER, VERTEX_DAYS, calibrate, stressed
+from serving.margin.sensitivity.crypto import BASIS, CLASS, calibrate
+from serving.margin.sensitivity.crypto_correlations import LABELS, TOGETHER, VERTEX_DAYS, stressed
 from serving.margin.sensitivity.crypto_groups import BUCKETS, GROUPS, bucket_of, default_between
 
 NAMES = ("BTC", "ETH", "SOL", "XRP", "PEPE", "USDC")
@@ -58,7 +59,7 @@ def test_high_correlations_are_those_of_the_worst_days() -> None:
 @given(st.integers(0, 1000))
 def test_stressed_correlations_stay_those_of_a_law(seed: int) -> None:
     draws = np.random.default_rng(seed).normal(size=(5, 3))
-    rho = np.corrcoef(draws)  # rank 3 at most: as near to failing as a law can be
+    rho = np.asarray(np.corrcoef(draws), dtype=np.float64)  # rank 3 at most: as near to failing as a law can be
     assert all(np.linalg.eigvalsh(stressed(rho, word)).min() > -1e-12 for word in TOGETHER)
 
 

@@ -1,0 +1,170 @@
+"""An account whose requirement is kept up to date: of a trade only what it touches is computed again.
+
+The figures are those of the statement before they are rounded to the cent: the fast
+answer before a trade. The statement itself is :func:`serving.margin.quote.quote`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import AccountError
+from serving.margin.aggregate import Holding
+from serving.margin.closing import ClosingCost, closing_cost, sizes, vega_charge
+from serving.margin.contingent import contingent_charges
+from serving.margin.holdings import Book, book_of
+from serving.margin.objects import Account
+from serving.margin.prepared import Prepared, Stress
+from serving.margin.scan_charges import pnl_of
+from serving.margin.scan_loss import ScanLoss, scan_loss
+
+FloatArray = NDArray[np.float64]
+Pnl = tuple[FloatArray, FloatArray | None]
+LARGEST_CONTRACTS: Final = 1e12
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Requirement by component, USD, unrounded: initial and maintenance margin."""
+
+    components: dict[str, tuple[float, float]]
+
+    @property
+    def maintenance(self) -> float:
+        """Maintenance margin."""
+        return sum(maintenance for _, maintenance in self.components.values())
+
+    @property
+    def initial(self) -> float:
+        """Initial margin, never below maintenance."""
+        return max(sum(initial for initial, _ in self.components.values()), self.maintenance)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Cross positions and orders of an account with their sums.
+
+    ``initial``, ``maintenance``: USD profit by scenario and underlying, and on the joint paths.
+    ``size``, shape (u,): units to close; ``costs``: of closing them.
+    """
+
+    prepared: Prepared
+    book: Book
+    initial: Pnl
+    maintenance: Pnl
+    size: FloatArray
+    costs: tuple[ClosingCost, ...]
+
+    def after(self, symbol: str, contracts: float) -> "Running":
+        """The account after one trade at the mark.
+
+        Parameters
+        ----------
+        symbol : instrument.
+        contracts : signed.
+
+        Raises
+        ------
+        AccountError
+            If the quantity is not finite or absurd.
+        UnknownInstrumentError, MarketError, ExpiredError
+            If the instrument cannot be priced.
+        """
+        if not abs(contracts) <= LARGEST_CONTRACTS:
+            raise AccountError(f"trade in {symbol}: {contracts} contracts; give a finite, sensible number")
+        row = self.prepared.market.row(symbol)
+        u = int(self.prepared.market.underlying[row])
+        book = replace(
+            self.book, positions=_traded(self.book.positions, row, u, contracts), **_no_profit(self.book, row)
+        )
+        size = _sizes(self.prepared, book)
+        costs = list(self.costs)
+        costs[u] = closing_cost(self.prepared.closing, self.prepared.market, u, float(size[u]), self.prepared.policy)
+        return Running(
+            self.prepared,
+            book,
+            _moved(self.initial, self.prepared.initial, row, u, contracts),
+            _moved(self.maintenance, self.prepared.maintenance, row, u, contracts),
+            size,
+            tuple(costs),
+        )
+
+    def figures(self) -> Figures:
+        """The requirement as it stands, by component."""
+        prepared = self.prepared
+        paths = prepared.policy.paths
+        initial = scan_loss(*self.initial, prepared.initial.paths, paths)
+        maintenance = scan_loss(*self.maintenance, prepared.maintenance.paths, paths)
+
+        def both(part: Callable[[ScanLoss], float]) -> tuple[float, float]:
+            return part(initial), part(maintenance)
+
+        longer, larger = (np.array([getattr(c, name) for c in self.costs]) for name in ("longer", "larger"))
+        liquidity = sum(c.liquidity for c in self.costs)
+        unpriced = float(np.add.reduce(self.book.unpriced))
+        found = {
+            "scan": both(lambda loss: float(np.add.reduce(loss.losses))),
+            "inter-underlying credit": both(lambda loss: -loss.credit),
+            "joint paths": both(lambda loss: loss.excess),
+            "no price": (unpriced, unpriced),
+            "liquidity": (liquidity, liquidity),
+            "time to close": both(lambda loss: float(np.add.reduce(loss.losses * longer))),
+            "concentration": both(lambda loss: float(np.add.reduce(loss.losses * larger))),
+        }
+        return Figures(found | self._of_rows())
+
+    def _of_rows(self) -> dict[str, tuple[float, float]]:
+        """Components that are sums over positions: cheap enough to be computed whole."""
+        prepared, rows, held = self.prepared, self.book.rows, len(self.book.positions.quantity)
+        charges = contingent_charges(prepared.contingent, prepared.market, rows, held, prepared.policy)
+        vega = float(np.add.reduce(vega_charge(prepared.closing, rows, prepared.policy)))
+        sums = {c.name: (float(np.add.reduce(c.initial)), float(np.add.reduce(c.maintenance))) for c in charges}
+        return sums | {"spread of options": (vega, vega)}
+
+
+def running(account: Account, prepared: Prepared) -> Running:
+    """Sum an account's cross positions and orders once.
+
+    Raises
+    ------
+    AccountError, UnknownInstrumentError, ExpiredError, MarketError
+        As :func:`serving.margin.quote.quote`.
+    """
+    cross = tuple(p for p in account.positions if p.mode == "cross")
+    book = book_of(account, cross, prepared.market, prepared.policy)
+    size = _sizes(prepared, book)
+    closing, market, policy = prepared.closing, prepared.market, prepared.policy
+    costs = tuple(closing_cost(closing, market, u, float(x), policy) for u, x in enumerate(size))
+    return Running(prepared, book, pnl_of(prepared.initial, book), pnl_of(prepared.maintenance, book), size, costs)
+
+
+def _sizes(prepared: Prepared, book: Book) -> FloatArray:
+    rows = book.rows
+    delta = prepared.closing.greeks.delta[rows.instrument] * rows.quantity
+    return sizes(rows, len(book.positions.quantity), delta, len(prepared.market.underlyings))
+
+
+def _traded(book: Book, row: int, u: int, contracts: float) -> Book:
+    """Positions with one grown, or one more, which at the mark has neither profit nor fault."""
+    held = book.positions
+    found = np.flatnonzero((held.instrument == row) & (held.quantity != 0))
+    if len(found):
+        quantity = held.quantity.copy()
+        quantity[found[0]] += contracts
+        return replace(book, positions=Holding(held.instrument, held.underlying, quantity))
+    more = Holding(np.append(held.instrument, row), np.append(held.underlying, u), np.append(held.quantity, contracts))
+    unpriced = np.insert(book.unpriced, len(held.quantity), 0.0)
+    return replace(book, positions=more, unpriced=unpriced, unrealised=np.append(book.unrealised, 0.0))
+
+
+def _moved(pnl: Pnl, stress: Stress, row: int, u: int, contracts: float) -> Pnl:
+    """Sums over scenarios and paths after a trade in one instrument."""
+    grid, paths = pnl[0].copy(), pnl[1]
+    grid[:, u] += contracts * stress.unit[:, row]
+    if paths is not None and stress.path_unit is not None:
+        paths = paths.copy()
+        paths[:, u] += contracts * stress.path_unit[:, row]
+    return grid, paths
