@@ -18,6 +18,7 @@ from serving.margin.levels import levels
 from serving.margin.objects import Account, Collateral, MarginResult, Position
 from serving.margin.prepared import Prepared
 from serving.margin.rules import RULES
+from serving.margin.rules.exposure import with_order_rows
 from serving.margin.scan_charges import Scanned, scan_charges
 from serving.margin.statement import Row, statement
 
@@ -50,7 +51,9 @@ def quote(account: Account, prepared: Prepared) -> MarginResult:
 
 
 def quote_rule(account: Account, prepared: Prepared, rule: str, parameters: Any = None) -> MarginResult:  # noqa: ANN401
-    """Requirement under a venue's rule book; collateral counts as under the policy, open orders are not charged.
+    """Requirement under a venue's rule book; collateral counts as under the policy.
+
+    Orders are charged by the rules that say how, the venues' on single positions.
 
     Parameters
     ----------
@@ -64,12 +67,14 @@ def quote_rule(account: Account, prepared: Prepared, rule: str, parameters: Any 
     """
     book = lookup(RULES, rule, "rule")
     given = book.published() if parameters is None else parameters
-    charges = book.charges(account, prepared.market.snapshot, given)
-    bare = msgspec.structs.replace(account, orders=())
-    held = book_of(bare, account.positions, prepared.market, prepared.policy)
+    placed = with_order_rows(account)
+    charges = book.charges(placed, prepared.market.snapshot, given)
+    bare = msgspec.structs.replace(placed, orders=())
+    held = book_of(bare, placed.positions, prepared.market, prepared.policy)
     funds = funds_of(account, held, prepared)
-    notes = ("open orders are not charged under this rule",) if account.orders else ()
-    return _result(account, prepared, rule, charges, _rows(account.positions, bare), funds, (*notes, *funds.notes))
+    uncharged = bool(account.orders) and not book.orders
+    notes = ("open orders are not charged under this rule",) if uncharged else ()
+    return _result(account, prepared, rule, charges, _rows(placed.positions, bare), funds, (*notes, *funds.notes))
 
 
 def charges_of(prepared: Prepared, book: Book) -> tuple[list[Charge], Scanned, list[str]]:

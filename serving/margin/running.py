@@ -77,9 +77,7 @@ class Running:
             raise AccountError(f"trade in {symbol}: {contracts} contracts; give a finite, sensible number")
         row = self.prepared.market.row(symbol)
         u = int(self.prepared.market.underlying[row])
-        book = replace(
-            self.book, positions=_traded(self.book.positions, row, u, contracts), **_no_profit(self.book, row)
-        )
+        book = _traded(self.book, row, u, contracts)
         size = _sizes(self.prepared, book)
         costs = list(self.costs)
         costs[u] = closing_cost(self.prepared.closing, self.prepared.market, u, float(size[u]), self.prepared.policy)

@@ -22,8 +22,8 @@ from serving.margin.rules.published import preset
 from serving.margin.rules.rule_book import Charges, RuleBook
 
 
-def _published(name: str, title: str, charges: Charges, parameters: type) -> RuleBook:
-    return RuleBook(title, charges, parameters, partial(preset, name, parameters))
+def _published(name: str, title: str, charges: Charges, parameters: type, *, orders: bool = True) -> RuleBook:
+    return RuleBook(title, charges, parameters, partial(preset, name, parameters), orders)
 
 
 RULES: Final[dict[str, RuleBook]] = {
@@ -42,18 +42,24 @@ RULES: Final[dict[str, RuleBook]] = {
         derive_standard.charges,
         derive_standard.Parameters,
         lambda: derive_standard.PUBLISHED,
+        orders=False,
     ),
     "derive_portfolio": RuleBook(
         "scenario portfolio margin",
         derive_portfolio.charges,
         derive_portfolio.Parameters,
         lambda: derive_portfolio.PUBLISHED,
+        orders=False,
     ),
     "deribit_portfolio": _published(
-        "deribit_portfolio", "price x volatility grid", deribit_portfolio.charges, deribit_portfolio.Parameters
+        "deribit_portfolio",
+        "price x volatility grid",
+        deribit_portfolio.charges,
+        deribit_portfolio.Parameters,
+        orders=False,
     ),
-    "paradex": _published("paradex", "weighted scenarios", paradex.charges, paradex.Parameters),
-    "span": _published("span", "sixteen scenarios", span.charges, span.Parameters),
+    "paradex": _published("paradex", "weighted scenarios", paradex.charges, paradex.Parameters, orders=False),
+    "span": _published("span", "sixteen scenarios", span.charges, span.Parameters, orders=False),
 }
 
 __all__ = ["RULES", "RuleBook"]

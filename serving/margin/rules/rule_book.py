@@ -16,9 +16,11 @@ class RuleBook:
 
     ``charges``: (account, market, parameters) -> charges, one row a position in the account's order.
     ``parameters``: type of the parameters; ``published``: makes those that the venue publishes.
+    ``orders``: whether open orders are charged.
     """
 
     title: str
     charges: Charges
     parameters: type
     published: Callable[[], Any]
+    orders: bool

@@ -1,7 +1,7 @@
 """The figure before a trade: an account's sums are kept, a trade adds to a handful of them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -90,7 +90,7 @@ class FastAccount:
         row = self.market.market.market.row(symbol)
         if not math.isfinite(quantity):
             raise ForecastError(f"{symbol}: quantity is {quantity}, not a finite number; give a number")
-        found = _added(self.market, self.products.get(product), row, quantity)
+        found = _added(self.market, self.products.get(product), [(row, quantity)])
         return FastAccount(self.market, {**self.products, product: _margined(self.market, found)})
 
     def what_if(self, symbol: str, quantity: float, product: str = CROSS) -> tuple[float, float]:
@@ -101,27 +101,29 @@ class FastAccount:
 
 def fast_account(account: Account, market: FastMarket) -> FastAccount:
     """Sums of an account's positions; their order changes them by rounding at most."""
-    found: dict[str, Sums] = {}
+    found: dict[str, list[tuple[int, float]]] = {}
     for position in account.positions:
-        row, product = market.market.market.row(position.instrument), product_of(position)
-        found[product] = _added(market, found.get(product), row, float(position.quantity))
-    return FastAccount(market, {product: _margined(market, own) for product, own in found.items()})
+        row = market.market.market.row(position.instrument)
+        found.setdefault(product_of(position), []).append((row, float(position.quantity)))
+    return FastAccount(market, {name: _margined(market, _added(market, None, own)) for name, own in found.items()})
 
 
-def _added(market: FastMarket, old: Sums | None, row: int, quantity: float) -> Sums:
-    """Add contracts to a product's sums; its margin is not yet that of the new sums."""
+def _added(market: FastMarket, old: Sums | None, trades: Sequence[tuple[int, float]]) -> Sums:
+    """Add contracts (row, quantity) to a product's sums; the margin is still that of the old sums."""
     if old is None:
         nothing = np.zeros(market.tables.weights.shape)
         old = Sums(nothing, nothing, 0.0, {}, 0.0)
-    before, at, unit = old.held.get(row, 0.0), market.at[row], market.unit[row]
-    after = before + quantity
-    whole, rest, long_usd, change = old.whole.copy(), old.rest.copy(), old.long_usd, quantity
-    if market.market.market.options.is_option[row]:
-        change = min(after, 0.0) - min(before, 0.0)
-        long_usd += (max(after, 0.0) - max(before, 0.0)) * float(market.market.market.mark_usd[row])
-    whole[at] += quantity * unit
-    rest[at] += change * unit
-    return Sums(whole, rest, long_usd, {**old.held, row: after}, old.margin)
+    whole, rest, long_usd, held = old.whole.copy(), old.rest.copy(), old.long_usd, dict(old.held)
+    priced = market.market.market
+    for row, quantity in trades:
+        before, at, unit, change = held.get(row, 0.0), market.at[row], market.unit[row], quantity
+        held[row] = after = before + quantity
+        if priced.options.is_option[row]:
+            change = min(after, 0.0) - min(before, 0.0)
+            long_usd += (max(after, 0.0) - max(before, 0.0)) * float(priced.mark_usd[row])
+        whole[at] += quantity * unit
+        rest[at] += change * unit
+    return Sums(whole, rest, long_usd, held, old.margin)
 
 
 def _margined(market: FastMarket, own: Sums) -> Sums:

@@ -1,7 +1,6 @@
 """What the fit of one slice is given: quotes, the expiry before, and a prior where quotes leave the shape open."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,16 +43,16 @@ def problem_of(
     flat = flat_smile(data, years)
     width = math.sqrt(float(np.interp(0.0, data.k, data.vol)) ** 2 * years)
     if neighbour is None:
-        prior = RawSvi(0.96 * flat.a, 0.2 * width, 0.0, 0.0, width)
+        start = encoded(0.96 * flat.a, 0.2 * width, 0.0, 0.0, width, width)
     else:
         level = float(np.add.reduce(data.weight**2 * data.vol**2 / neighbour.vol(data.k, years) ** 2))
-        prior = replace(neighbour, a=neighbour.a * level, b=min(neighbour.b * level, 0.98))
+        a, b, rho, m, sigma = (float(x) for x in neighbour.array)
+        start = encoded(a * level, b * level, rho, m, sigma, width)
     notes = _held(data, "an almost flat smile" if neighbour is None else "the neighbour's")
     node = width * NODES
     floor = np.zeros(len(node)) if previous is None else previous.total_variance(node)
     wings = (0.0, 0.0) if previous is None else (previous.left_slope, previous.right_slope)
     weight = np.ascontiguousarray(data.weight)
-    start = encoded(prior.a, prior.b, prior.rho, prior.m, prior.sigma, width)
     problem = Problem(
         data.k, data.vol, weight, data.low, data.high, weight, node, floor,
         np.array([years, width, *wings, PENALTIES[0]]), start, HELD if notes else FREE,

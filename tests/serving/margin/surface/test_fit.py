@@ -229,6 +229,27 @@ def test_a_surface_of_single_quotes_is_flat_at_each_expiry() -> None:
     assert fit.check.free
 
 
+vols_or_nothing = st.one_of(st.floats(1e-3, 4.0), st.sampled_from([0.0, NONE, math.inf, -1.0]))
+any_quotes = st.lists(
+    st.tuples(st.one_of(st.floats(-3, 3), st.just(NONE)), vols_or_nothing, vols_or_nothing, vols_or_nothing),
+    min_size=1, max_size=9,
+).map(lambda rows: given_quotes(*rows))  # fmt: skip
+
+
+@settings(max_examples=100)
+@given(st.lists(any_quotes, min_size=1, max_size=3), st.floats(1e-4, 0.5))
+def test_any_quotes_give_a_free_surface_or_a_refusal(quotes: list[SmileQuotes], first: float) -> None:
+    years = [first * 2**i for i in range(len(quotes))]
+    if all(len(usable(own).k) == 0 for own in quotes):
+        with pytest.raises(MarketError, match="no usable quote"):
+            fit_surface(quotes, years)
+        return
+    fit = fit_surface(quotes, years)
+    assert fit.check.free
+    assert np.isfinite(fit.params).all()
+    assert (fit.vol(K, first * 1.5) > 0).all()
+
+
 def test_between_expiries_total_variance_is_linear_and_beyond_volatility_stays() -> None:
     years = [0.1, 0.4]
     fit = fit_surface([quoted(scaled_in_time(TRUE, t / YEARS).vol(K, t)) for t in years], years)
