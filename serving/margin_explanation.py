@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from serving.margin.holdings import book_of
+from serving.margin.liquidation_prices import liquidation_prices
 from serving.margin.prepared import Prepared, Stress
 from serving.margin.scan_charges import pnl_of
 from serving.margin_job import MarginJob
@@ -22,6 +23,10 @@ def explanation(job: MarginJob) -> Iterable[Table | Text]:
     prepared = job.prepared
     yield _ranges(prepared)
     yield _scenarios(job, prepared.initial)
+    yield _liquidations(job)
+    sensitivity, revaluation, alarm = job.challenged()
+    verdict = "they agree" if alarm is None else "they part: see the note"
+    yield Text(f"challenger       {sensitivity:,.2f} by sensitivities, {revaluation:,.2f} by revaluation; {verdict}")
 
 
 def _ranges(prepared: Prepared) -> Table:
@@ -57,3 +62,13 @@ def _scenarios(job: MarginJob, stress: Stress) -> Table:
     out = table("worst scenarios for initial margin", ("underlying", "scenario", "move %", "weight", "loss"), rows)
     out.columns[1].justify = "left"
     return out
+
+
+def _liquidations(job: MarginJob) -> Table:
+    """Prices at which the cross positions are liquidated."""
+    found = liquidation_prices(job.account, job.market, job.policy, job.forecasts)
+    rows = [
+        (name, f"{job.market.underlyings[name].spot:,.2f}", *("none" if p is None else f"{p:,.2f}" for p in prices))
+        for name, prices in found.items()
+    ]
+    return table("liquidated at, all else as today", ("underlying", "today", "below", "above"), rows)

@@ -15,6 +15,10 @@ from serving.margin.objects import Account, ForecastSet, MarginResult, MarketSna
 from serving.margin.policy import MarginPolicy
 from serving.margin.prepared import Prepared, prepare
 from serving.margin.quote import POLICY, quote, quote_rule
+from serving.margin.sensitivity.account import SensitivityMarket, sensitivity_margin
+from serving.margin.sensitivity.challenger import Alarm
+from serving.margin.sensitivity.crypto import calibrate
+from serving.margin.sensitivity.revalued_parts import challenge_account
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,23 @@ class MarginJob:
         asked = self.account if account is None else account
         if self.rule is None:
             found = quote(asked, self.prepared)
+            alarm = self.challenged(asked)[2]
+            if alarm is not None:
+                found = msgspec.structs.replace(found, notes=(*found.notes, f"challenger: {alarm.message}"))
         else:
             found = quote_rule(asked, self.prepared, self.rule, self.parameters)
         return msgspec.structs.replace(found, hashes=self.hashes(asked))
+
+    def challenged(self, account: Account | None = None) -> tuple[float, float, Alarm | None]:
+        """Sensitivity margin, scan by full revaluation and the alarm if they part; positions alone, without orders."""
+        asked = msgspec.structs.replace(self.account if account is None else account, orders=())
+        stress = self.prepared.initial
+        correlation = next((f.correlation for f in self.forecasts if f.correlation is not None), None)
+        calibration = calibrate(stress.ranges, self.policy.scenarios, correlation)
+        market = SensitivityMarket(self.prepared.market, calibration)
+        revaluation = _scan_usd(quote(asked, self.prepared))
+        alarm = challenge_account(asked, market, revaluation)
+        return float(sensitivity_margin(asked, market).amount), revaluation, alarm
 
     def hashes(self, account: Account) -> dict[str, str]:
         """SHA-256 of every canonical input."""
@@ -83,3 +101,10 @@ class MarginJob:
         """Policy, and the parameters of the rule."""
         policy: dict[str, Any] = msgspec.to_builtins(self.policy)
         return policy if self.rule is None else {"policy": policy, "parameters": msgspec.to_builtins(self.parameters)}
+
+
+def _scan_usd(result: MarginResult) -> float:
+    """What the scan asks for, without add-ons, isolated positions included."""
+    parts = {"scan", "inter-underlying credit", "joint paths"}
+    own = sum(float(c.initial) for c in result.components if c.name in parts)
+    return own + sum(_scan_usd(alone) for alone in result.isolated)

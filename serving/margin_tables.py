@@ -49,9 +49,6 @@ def _blocks(result: MarginResult, *, whole: bool) -> Iterable[Table | Text]:
     yield _levels(result)
     if result.worst_scenario:
         yield Text(f"worst scenario   {result.worst_scenario}")
-    if result.liquidation_prices:
-        prices = (f"{name} {'none' if p is None else _usd(p)}" for name, p in result.liquidation_prices.items())
-        yield Text(f"liquidation at   {', '.join(prices)}")
     for note in result.notes:
         yield Text(f"note: {note}", style="yellow")
 

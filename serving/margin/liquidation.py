@@ -149,13 +149,18 @@ def cross_prices(holdings: Sequence[Holding], balance: Exact) -> tuple[Decimal |
 
 
 def searched_price(
-    surplus: Callable[[float], float], mark: float, side: Literal["down", "up"], *, reach: float = 100.0
+    surplus: Callable[[float], float],
+    mark: float,
+    side: Literal["down", "up"],
+    *,
+    reach: float = 100.0,
+    steps: int = STEPS,
 ) -> float | None:
     r"""Price nearest to the mark, on one side, at which a general account is liquidated.
 
     Walks from the mark in steps of equal ratio to ``reach`` times (up) or one ``reach``-th of it (down), then
     halves the first step in which the surplus turns from positive until its ends are neighbours in float64.
-    A dip below zero that ends within one step, :math:`reach^{1/400}`, can be walked over; the requirement of
+    A dip below zero that ends within one step, :math:`reach^{1/steps}`, can be walked over; the requirement of
     bracket rules is monotone in the price, so that there none is.
 
     Parameters
@@ -163,6 +168,7 @@ def searched_price(
     surplus : equity less maintenance requirement at a price of the underlying; pure.
     mark : today's price.
     side : to which the price moves.
+    reach, steps : how far to walk, and in how many steps.
 
     Returns
     -------
@@ -183,11 +189,11 @@ def searched_price(
     """
     if not (isfinite(mark) and mark > 0 and isfinite(reach) and reach > 1):
         raise SettingError(f"search of a liquidation price: mark {mark} must be above 0 and reach {reach} above 1")
-    ratio = exp((1 if side == "up" else -1) * log(reach) / STEPS)
+    ratio = exp((1 if side == "up" else -1) * log(reach) / steps)
     safe = mark
     if _finite(surplus, mark) <= 0:
         return mark
-    for _ in range(STEPS):
+    for _ in range(steps):
         price = safe * ratio
         if _finite(surplus, price) <= 0:
             return _halved(surplus, safe, price)

@@ -68,6 +68,5 @@ class MarginResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     collateral: tuple[CollateralLine, ...]
     worst_scenario: str
     isolated: tuple["MarginResult", ...] = ()
-    liquidation_prices: dict[str, Decimal | None] = {}
     notes: tuple[str, ...] = ()
     hashes: dict[str, str] = {}

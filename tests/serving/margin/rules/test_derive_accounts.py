@@ -187,7 +187,9 @@ def test_a_settlement_average_that_is_fixed_takes_the_risk_away() -> None:
         snapshot = msgspec.structs.replace(
             changed(forwards=(forward,), smiles=(), settled=average), instruments=tuple(terms)
         )
-        losses.append(margined(derive_portfolio, held, snapshot).markets["BTC"].outcome.pnl[0])
+        outcome = margined(derive_portfolio, held, snapshot).markets["BTC"].outcome
+        assert outcome.marks == pytest.approx(10_000 - 58_300, rel=1e-4)
+        losses.append(outcome.pnl[0])
     assert losses == pytest.approx([-0.18 * 58_300, -0.09 * 58_300], rel=1e-4)
 
 
@@ -209,6 +211,47 @@ def test_the_least_trusted_feed_of_an_expiry_counts() -> None:
         for snapshot in snapshots:
             extra = margined(rule, held).net_initial - margined(rule, held, snapshot).net_initial
             assert extra == pytest.approx(0.7 * scale * SPOT["BTC"] * USD)
+
+
+def test_of_two_cash_assets_the_weaker_counts_for_the_peg_and_the_dearer_for_the_requirement() -> None:
+    """A perpetual in each: 18 % of both, times 1 + 2 x (0.98 - 0.95) initially, in USD at 1.0001."""
+    symbol = "BTC-PERP-T"
+    twin = next(i for i in MARKET.instruments if i.symbol == "BTC-PERP")
+    listed = (*MARKET.instruments, msgspec.structs.replace(twin, symbol=symbol, settlement="USDT"))
+    weak = with_asset("USDT", price_usd=Decimal("0.95"), stable=True)
+    quotes = {**MARKET.quotes, symbol: MARKET.quotes["BTC-PERP"]}
+    snapshot = msgspec.structs.replace(weak, instruments=listed, quotes=quotes)
+    found = margined(derive_portfolio, account(BTC_PERP="1", BTC_PERP_T="1"), snapshot)
+    loss = {one.name: float(one.initial.sum()) for one in found.charges}
+    move = 0.18 * 2 * SPOT["BTC"] * 1.0002 * USD
+    assert loss["worst scenario"] == pytest.approx(move)
+    assert loss["stablecoin peg"] == pytest.approx(move * 2 * 0.03)
+
+
+@pytest.mark.parametrize("quantity", ["2", "-2"])
+def test_spot_held_is_collateral_and_spot_sold_a_perpetual(quantity: str) -> None:
+    symbol = "BTC-SPOT"
+    perpetual = next(i for i in MARKET.instruments if i.symbol == "BTC-PERP")
+    spot = msgspec.structs.replace(perpetual, symbol=symbol, kind="spot")
+    quote = msgspec.structs.replace(MARKET.quotes["BTC-PERP"], mark=Decimal(str(SPOT["BTC"])))
+    snapshot = msgspec.structs.replace(
+        MARKET, instruments=(*MARKET.instruments, spot), quotes={**MARKET.quotes, symbol: quote}
+    )
+    found = {rule: total(margined(rule, account(BTC_SPOT=quantity), snapshot).charges) for rule in RULES}
+    notional = 2 * SPOT["BTC"]
+    held = {derive_portfolio: (0.18 + 0.02, 0.18 * 0.8 + 0.015), derive_standard: (1 - 0.8 * USD, 1 - 0.8 * USD)}
+    sold = {derive_portfolio: (0.18 + 0.02, 0.18 * 0.8 + 0.015), derive_standard: (0.065, 0.05)}
+    for rule, shares in (held if quantity == "2" else sold).items():
+        scale = USD if quantity == "-2" else 1.0  # what is held is worth its USD price, divided by the cash asset's
+        assert found[rule] == pytest.approx(tuple(share * notional * scale for share in shares))
+
+
+def test_collateral_is_trusted_no_more_than_the_market_beside_it() -> None:
+    held = posted(account(ETH_PERP="1"), ("USDC", "1"), ("BTC", "1"))
+    ether = msgspec.structs.replace(MARKET.underlyings["ETH"], confidence=0.5)
+    doubted = msgspec.structs.replace(MARKET, underlyings={**MARKET.underlyings, "ETH": ether})
+    sure, less = (margined(derive_portfolio, held, snapshot).collateral["BTC"][0] for snapshot in (MARKET, doubted))
+    assert less - sure == pytest.approx(0.5 * SPOT["BTC"])
 
 
 @pytest.mark.parametrize("rule", RULES)

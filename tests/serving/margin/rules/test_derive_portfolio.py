@@ -82,7 +82,7 @@ class Slow:
         e, strike, amount, vol, is_call = row
         expiry, t = self.held.expiries[e], self.years(e)
         forward = expiry.fixed + expiry.variable * spot
-        deviation = self.moved_vol(vol, strike, e, direction) * math.sqrt(t)
+        deviation = max(self.moved_vol(vol, strike, e, direction) * math.sqrt(t), 1e-12)
         d1 = math.log(forward / strike) / deviation + deviation / 2
         call = forward * norm.cdf(d1) - strike * norm.cdf(d1 - deviation)
         put = strike * norm.cdf(deviation - d1) - forward * norm.cdf(-d1)
@@ -169,12 +169,28 @@ class Slow:
         return value + factor * worst - maintenance - initial, low
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_the_rule_read_slowly_gives_the_same(seed: int) -> None:
-    found = portfolio_margin(drawn(seed), PUBLISHED)
-    initial, maintenance = Slow(drawn(seed), PUBLISHED).net()
-    assert found.net_initial == pytest.approx(initial, rel=1e-10, abs=1e-9)
-    assert found.net_maintenance == pytest.approx(maintenance, rel=1e-10, abs=1e-9)
+BASIS = msgspec.structs.replace(PUBLISHED, basis=msgspec.structs.replace(PUBLISHED.basis, add=12.0, scale=5.0))
+SKEWED = msgspec.structs.replace(
+    PUBLISHED,
+    scenarios=(*PUBLISHED.scenarios, Scenario(1.1, "linear", 0.7), Scenario(0.9, "abs", 2.0)),
+    skew=msgspec.structs.replace(PUBLISHED.skew, linear_base=9.5, abs_base=4.0, width_scale=5.0, vol_slope=0.4),
+)
+
+
+@pytest.mark.parametrize("rule", [PUBLISHED, BASIS, SKEWED], ids=["published", "basis", "skew"])
+@pytest.mark.parametrize("seed", range(8))
+def test_the_rule_read_slowly_gives_the_same(seed: int, rule: Parameters) -> None:
+    found, slow = portfolio_margin(drawn(seed), rule), Slow(drawn(seed), rule)
+    expected = pytest.approx([slow.profit(s) for s in rule.scenarios], rel=1e-9, abs=1e-8)
+    assert found.outcome.pnl.tolist() == expected
+    assert found.outcome.basis.sum() == pytest.approx(slow.basis(), rel=1e-9, abs=1e-8)
+    assert (found.net_initial, found.net_maintenance) == pytest.approx(slow.net(), rel=1e-10, abs=1e-8)
+
+
+def test_the_forward_contingency_is_named_where_it_is_the_worst() -> None:
+    call = options((0, 100, -1, 0.5, True))
+    held = Portfolio(0.0, 100.0, 1.0, expiries=(MONTH,), options=call)
+    assert portfolio_margin(held, BASIS).worst == "forward contingency"
 
 
 @pytest.mark.parametrize("seed", range(6))
