@@ -36,7 +36,7 @@ def test_examples_print_what_the_page_says(page: Path) -> None:
 def test_commands_and_options_exist(page: Path) -> None:
     commands = get_command(margincast.app).commands  # type: ignore[attr-defined]
     for name, rest in re.findall(r"^ *(?:\.venv/bin/)?margincast (\w+)(.*)$", page.read_text(), re.MULTILINE):
-        command = commands[name].commands[rest.split()[0]] if name in ("data", "features") else commands[name]
+        command = commands[name].commands[rest.split()[0]] if name in ("data", "features", "margin") else commands[name]
         options = {option for p in command.params for option in p.opts}
         assert set(re.findall(r"--[a-z-]+", rest)) <= options
 

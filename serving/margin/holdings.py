@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from features.errors import AccountError, DataError, ExpiredError, UnknownInstrumentError
+from features.errors import AccountError, DataError, ExpiredError, MarketError, UnknownInstrumentError
 from serving.margin.aggregate import Holding
 from serving.margin.objects import Account, OpenOrder, Position
 from serving.margin.policy import MarginPolicy
@@ -93,11 +93,12 @@ def _placed(symbol: str, quantity: float, market: PricedMarket, policy: MarginPo
 def _worst(symbol: str, quantity: float, market: PricedMarket) -> float:
     """Loss of what has no price: a long loses all, a short twice that; a long option was worth nothing."""
     terms = market.snapshot.instruments[market.symbols[symbol]]
+    if terms.underlying not in market.snapshot.underlyings:
+        raise MarketError(f"{symbol}: the market has no underlying {terms.underlying}; nothing can stand for its price")
     spot = float(market.snapshot.underlyings[terms.underlying].spot)
     whole = abs(quantity) * float(terms.multiplier) * (1.0 if terms.contract == "inverse" else spot)
     if terms.is_option:
-        strike = float(terms.strike or 0)
-        whole = abs(quantity) * float(terms.multiplier) * max(spot, strike)
+        whole = abs(quantity) * float(terms.multiplier) * max(spot, float(terms.strike or 0))
         return 0.0 if quantity >= 0 else SHORT_FACTOR * whole
     return whole if quantity >= 0 else SHORT_FACTOR * whole
 
@@ -108,14 +109,33 @@ def _holding(rows: list[tuple[int, float]], market: PricedMarket) -> Holding:
 
 
 def _unrealised(positions: Sequence[Position], held: Holding, market: PricedMarket) -> FloatArray:
-    """USD profit since entry at the mark; the value of an option, whose premium is paid; 0 without a price."""
+    """USD profit since entry at the mark; of an option, whose premium is paid, what it counts for.
+
+    What has no price of its own is taken at the spot of its underlying, and only a loss counts.
+    """
     options = market.options.is_option[held.instrument]
-    value = np.where(options, held.quantity * market.mark_usd[held.instrument], 0.0)
+    worth = np.where(held.quantity > 0, market.worth_usd[held.instrument], market.owed_usd[held.instrument])
+    value = np.where(options, held.quantity * worth, 0.0)
     for i, position in enumerate(positions):
-        if position.entry_price is not None and not options[i] and held.quantity[i]:
-            entry = float(position.entry_price)
-            value[i] = held.quantity[i] * _change(int(held.instrument[i]), entry, position.instrument, market)
+        if position.entry_price is None or options[i]:
+            continue
+        row, entry = market.symbols[position.instrument], float(position.entry_price)
+        if row in market.faults:
+            value[i] = min(_since(position, entry, market), 0.0)
+        else:
+            value[i] = held.quantity[i] * _change(row, entry, position.instrument, market)
     return value
+
+
+def _since(position: Position, entry: float, market: PricedMarket) -> float:
+    """USD profit of what has no mark, at the spot of its underlying."""
+    terms = market.snapshot.instruments[market.symbols[position.instrument]]
+    if terms.is_option:
+        return 0.0
+    spot, size = float(market.snapshot.underlyings[terms.underlying].spot), float(position.quantity * terms.multiplier)
+    if terms.contract == "inverse":
+        return size * (spot / entry - 1.0) if entry > 0 else -abs(size)
+    return size * (spot - entry)
 
 
 def _change(row: int, before: float, symbol: str, market: PricedMarket) -> float:

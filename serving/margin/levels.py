@@ -177,7 +177,7 @@ def _placed(
     needed = (initial > 0) * 1
     call = largest(maintenance + _share_up(initial - maintenance, policy.call_bp), maintenance + needed)
     higher = largest(initial, call + needed)
-    release = largest(_share_up(higher, policy.release_bp), higher + needed)
+    release = _share_up(higher, policy.release_bp)  # a share above the whole, rounded up: at least a cent more
     state = (equity >= maintenance) * 1 + (equity >= call) * 1 + (equity >= higher) * 1 + (equity >= release) * 1
     return maintenance, call, higher, release, largest(higher - equity, 0), largest(equity - release, 0), state
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from features.errors import MarketError, PriceError
 from serving.margin.objects import Instrument, Quote, Smile, Underlying
+from serving.margin.objects.checks import volatility
 from serving.margin.pricing.implied import implied_vol
 
 
@@ -51,4 +52,6 @@ def _smile_vol(smile: Smile, strike: float, forward: float, years: float, symbol
     variance = svi.a + svi.b * (svi.rho * (k - svi.m) + np.hypot(k - svi.m, svi.sigma))
     if not variance > 0:
         raise MarketError(f"{symbol}: the SVI smile of its expiry has no positive variance at its strike; fit it anew")
-    return float(np.sqrt(variance / years))
+    vol = float(np.sqrt(variance / years))
+    volatility(vol, f"{symbol}: vol of its SVI smile", MarketError)
+    return vol

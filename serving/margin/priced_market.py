@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from features.errors import DataError, ExpiredError, MarketError, UnknownInstrumentError
 from serving.margin.objects import Instrument, MarketSnapshot, Underlying
 from serving.margin.option_vols import vol_of
+from serving.margin.pricing.black import black_value
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -53,6 +54,8 @@ class PricedMarket:
     share: FloatArray
     mark: FloatArray
     mark_usd: FloatArray
+    worth_usd: FloatArray
+    owed_usd: FloatArray
     options: OptionTerms
     faults: dict[int, DataError]
 
@@ -75,18 +78,26 @@ class PricedMarket:
         return row
 
     def asset_usd(self, asset: str) -> float:
-        """Price of an asset in USD.
+        """Price of an asset, USD, as quoted.
 
         Raises
         ------
         MarketError
-            If the market has none.
+            If the market has none above 0.
         """
-        return _asset_usd(self.snapshot, asset)
+        return _quoted_usd(self.snapshot, asset)
 
 
 def price_market(snapshot: MarketSnapshot) -> PricedMarket:
-    """Price every instrument of a snapshot once."""
+    """Price every instrument of a snapshot once.
+
+    Raises
+    ------
+    MarketError
+        If the market has no underlying at all.
+    """
+    if not snapshot.underlyings:
+        raise MarketError("market: no underlyings; give the spot and forwards of at least one")
     underlyings = tuple(snapshot.underlyings)
     index = {name: i for i, name in enumerate(underlyings)}
     rows, faults = [], {}
@@ -100,6 +111,8 @@ def price_market(snapshot: MarketSnapshot) -> PricedMarket:
     columns = [np.ascontiguousarray(table[:, i]) for i in range(11)]
     forward, strike, years, discount, vol = (columns[i] for i in (5, 6, 7, 9, 10))
     option = OptionTerms(columns[4] > 0, forward, strike, years, columns[8] > 0, discount, vol)
+    value = black_value(forward, strike, vol, years, option.is_call, discount)
+    model = np.where(option.is_option, columns[0] * value, columns[3])
     return PricedMarket(
         snapshot,
         {instrument.symbol: i for i, instrument in enumerate(snapshot.instruments)},
@@ -110,6 +123,8 @@ def price_market(snapshot: MarketSnapshot) -> PricedMarket:
         columns[1],
         columns[2],
         columns[3],
+        np.minimum(columns[3], model),
+        np.maximum(columns[3], model),
         option,
         faults,
     )
@@ -188,8 +203,17 @@ def _settled(instrument: Instrument, underlying: Underlying) -> tuple[float, flo
 
 
 def _asset_usd(snapshot: MarketSnapshot, asset: str) -> float:
-    if asset in snapshot.assets:
-        return float(snapshot.assets[asset].price_usd)
-    if asset == USD:
-        return 1.0
-    raise MarketError(f"asset {asset}: the market has no price of it; add it to assets")
+    """USD per unit; a stablecoin below its peg counts as 1, so that its fall makes no position look smaller."""
+    price = _quoted_usd(snapshot, asset)
+    return max(price, 1.0) if asset in snapshot.assets and snapshot.assets[asset].stable else price
+
+
+def _quoted_usd(snapshot: MarketSnapshot, asset: str) -> float:
+    found = snapshot.assets.get(asset)
+    if found is None:
+        if asset == USD:
+            return 1.0
+        raise MarketError(f"asset {asset}: the market has no price of it; add it to assets")
+    if not found.price_usd > 0:
+        raise MarketError(f"asset {asset}: price_usd is {found.price_usd}; what settles in it needs one above 0")
+    return float(found.price_usd)

@@ -9,6 +9,7 @@ from features.errors import DataError
 
 LARGEST: Final = Decimal("1e12")  # contracts, coins, prices: more is a slip of units
 NAME_LENGTH: Final = 64
+LARGEST_VOL: Final = 20.0  # more was given in percent
 
 
 def finite(value: float | Decimal, what: str, error: type[DataError]) -> None:
@@ -46,6 +47,13 @@ def fraction(value: float, what: str, error: type[DataError]) -> None:
     finite(value, what, error)
     if not 0 <= value <= 1:
         raise error(f"{what} is {value}; it must lie within 0 and 1")
+
+
+def volatility(value: float, what: str, error: type[DataError]) -> None:
+    """Refuse a volatility that is not above 0, or was given in percent."""
+    positive(value, what, error)
+    if value > LARGEST_VOL:
+        raise error(f"{what} is {value}, {100 * value:,.0f} % a year; give a fraction (0.8 is 80 %)")
 
 
 def named(name: str, what: str, error: type[DataError]) -> None:

@@ -1,10 +1,11 @@
 """JSON in and out of the engine's objects, and the JSON Schema that says what they look like."""
 
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
 
-from features.errors import DataError, SchemaError
+from features.errors import SchemaError
 
 T = TypeVar("T")
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -38,7 +39,7 @@ def read(text: str | bytes, kind: type[T], name: str) -> T:
 
 def write(document: msgspec.Struct) -> str:
     """Format an object as JSON with two spaces of indentation; decimals are plain strings."""
-    plain = msgspec.to_builtins(document, enc_hook=_refuse, builtin_types=(float,))
+    plain = _plain(msgspec.to_builtins(document, builtin_types=(Decimal,)))
     return msgspec.json.format(msgspec.json.encode(plain), indent=2).decode()
 
 
@@ -47,5 +48,10 @@ def schema(kind: type) -> dict[str, Any]:
     return {"$schema": SCHEMA_DIALECT, **msgspec.json.schema(kind)}
 
 
-def _refuse(value: object) -> object:
-    raise DataError(f"{type(value).__name__} is not a value of a margin document")
+def _plain(value: object) -> object:
+    """Decimals as text without an exponent, inside lists and tables too."""
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -2,12 +2,15 @@
 
 from decimal import Decimal
 from itertools import pairwise
+from typing import Final
 
 import msgspec
 
 from features.errors import MarketError
-from serving.margin.objects.checks import finite, fraction, named, not_negative, positive, unique
+from serving.margin.objects.checks import finite, fraction, named, not_negative, positive, unique, volatility
 from serving.margin.objects.instruments import Instrument
+
+LONGEST_SETTLEMENT_NS: Final = 86_400 * 10**9
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,7 +38,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if self.index is not None:
             positive(self.index, "quote: index", MarketError)
         if self.vol is not None:
-            positive(self.vol, "quote: vol", MarketError)
+            volatility(self.vol, "quote: vol", MarketError)
         for field in ("open_interest", "volume_24h_usd"):
             if getattr(self, field) is not None:
                 not_negative(getattr(self, field), f"quote: {field}", MarketError)
@@ -56,6 +59,8 @@ class Forward(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """Refuse numbers that are none."""
         positive(self.price, f"forward of {self.expiry_ns}: price", MarketError)
         finite(self.rate, f"forward of {self.expiry_ns}: rate", MarketError)
+        if abs(self.rate) > 1:
+            raise MarketError(f"forward of {self.expiry_ns}: rate is {self.rate} a year; give a fraction (0.05 is 5 %)")
         fraction(self.confidence, f"forward of {self.expiry_ns}: confidence", MarketError)
 
 
@@ -96,8 +101,10 @@ class Smile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise MarketError(f"{what}: {len(self.strikes)} strikes but {len(self.vols)} vols; give one vol a strike")
         if any(b <= a for a, b in pairwise(self.strikes)):
             raise MarketError(f"{what}: strikes must rise; sort them and give each once")
-        for value in (*self.strikes, *self.vols):
-            positive(value, f"{what}: a strike or vol", MarketError)
+        for strike in self.strikes:
+            positive(strike, f"{what}: a strike", MarketError)
+        for vol in self.vols:
+            volatility(vol, f"{what}: a vol", MarketError)
         if self.half_spread_vol is not None:
             not_negative(self.half_spread_vol, f"{what}: half_spread_vol", MarketError)
         fraction(self.confidence, f"{what}: confidence", MarketError)
@@ -227,3 +234,13 @@ class MarketSnapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise MarketError(
                 f"market: as_of_ns is {self.as_of_ns}, not nanoseconds since 1970; multiply seconds by 10^9"
             )
+
+    def _refuse_early_settlement(self) -> None:
+        """A settlement average runs in the last hours: what is fixed earlier would only make a position look safe."""
+        for name, underlying in self.underlyings.items():
+            for settled in underlying.settled:
+                if settled.fixed_frac > 0 and settled.expiry_ns - self.as_of_ns > LONGEST_SETTLEMENT_NS:
+                    raise MarketError(
+                        f"market: {name}: the settlement of {settled.expiry_ns} is {settled.fixed_frac} fixed more "
+                        "than a day before its expiry; correct fixed_frac or expiry_ns"
+                    )

@@ -8,6 +8,7 @@ from serving.margin.surface.svi import RawSvi
 HALVINGS = 40
 DOUBLINGS = 60
 WING_MARGIN = 1 + 1e-6
+STEEPEST = 1.99  # of a wing, below Lee's 2
 
 
 def is_free(svi: RawSvi, previous: RawSvi | None) -> bool:
@@ -18,14 +19,15 @@ def is_free(svi: RawSvi, previous: RawSvi | None) -> bool:
 def lifted(svi: RawSvi, previous: RawSvi | None) -> tuple[RawSvi, float]:
     r"""Raise a slice by the least constant that leaves no arbitrage; give it and what was added at the money.
 
-    Wings flatter than those of the expiry before are first made as steep, the least variance kept. Then a constant
+    Wings beyond Lee's bound are first cut to just below it, wings flatter than those of the expiry before made as
+    steep, the least variance kept. Then a constant
     is added to total variance until no strike lies below the expiry before or below where it was, and no butterfly
     is left: :math:`g \to 1 - w'^2/16 + w''/2 > 0` as w grows, for wings below 2.
     """
     steep = _as_steep(svi, previous)
 
     def good(tried: RawSvi) -> bool:
-        return is_free(tried, previous) and (steep is svi or stays_above(svi, tried))
+        return is_free(tried, previous) and (steep is svi or not _no_flatter(steep, svi) or stays_above(svi, tried))
 
     if good(steep):
         return steep, _rise(svi, steep)
@@ -55,14 +57,16 @@ def _rise(before: RawSvi, after: RawSvi) -> float:
 
 
 def _as_steep(svi: RawSvi, previous: RawSvi | None) -> RawSvi:
-    """Wings at least as steep as those of the expiry before, the least variance as it was."""
-    if previous is None:
-        return svi
-    left, right = (
-        max(own, theirs * WING_MARGIN)
-        for own, theirs in ((svi.left_slope, previous.left_slope), (svi.right_slope, previous.right_slope))
-    )
+    """Wings below Lee's bound, at least as steep as those of the expiry before, the least variance as it was."""
+    left, right = min(svi.left_slope, STEEPEST), min(svi.right_slope, STEEPEST)
+    if previous is not None:
+        left = max(left, previous.left_slope * WING_MARGIN)
+        right = max(right, previous.right_slope * WING_MARGIN)
     if left == svi.left_slope and right == svi.right_slope:
         return svi
     a = svi.least_variance - svi.sigma * math.sqrt(left * right)
     return RawSvi(a, (left + right) / 2, (right - left) / (left + right), svi.m, svi.sigma)
+
+
+def _no_flatter(svi: RawSvi, than: RawSvi) -> bool:
+    return min(svi.left_slope - than.left_slope, svi.right_slope - than.right_slope) > -W_ROUNDING

@@ -77,6 +77,8 @@ def test_position_beyond_the_open_interest_is_noted() -> None:
     found = concentration(2000.0, 1000.0, 1e9, POLICY)
     assert found.share == 1.0
     assert any("out of date" in note for note in found.notes)
+    beyond = ConcentrationPolicy(share_knots=((0.5, 1.0), (2.5, 5.0)))
+    assert concentration(2000.0, 1000.0, 1e9, beyond).multiplier == 2.0  # as the whole, not as twice of it
 
 
 def test_numbers_that_are_none_are_refused() -> None:

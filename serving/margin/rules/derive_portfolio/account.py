@@ -27,7 +27,7 @@ ALONE = ""  # name of the market that holds collateral beside no position
 
 @dataclass(frozen=True, slots=True)
 class AccountMargin:
-    """Margin of an account, USD.
+    """Margin of an account, USD; cash counts at its price, at par where that is lower.
 
     ``charges``: by position, shape (positions,); they add up to the requirement, which is
     value less net balance. ``collateral``: what of it each asset of collateral causes,

@@ -46,8 +46,8 @@ class MarketHoldings:
 class Cash:
     """Cash of an account: units of the assets that its positions settle in, less what is owed.
 
-    ``price``: the lowest price in USD of these assets, for the peg; ``usd``: the highest, at
-    which a requirement becomes USD, so that neither lowers it.
+    ``price``: the lowest price in USD of these assets, for the peg; ``usd``: the highest, and
+    at least 1, at which a requirement becomes USD: a cash asset that falls makes none smaller.
     """
 
     amount: float
@@ -89,7 +89,7 @@ def cash_of(account: Account, market: PricedMarket) -> Cash:
     owed = sum(
         float(d.quantity) * (1.0 if d.asset in assets else market.asset_usd(d.asset) / lowest) for d in account.debts
     )
-    return Cash(held - owed, lowest, max(prices), assets)
+    return Cash(held - owed, lowest, max(1.0, *prices), assets)
 
 
 def _settlement(account: Account, market: PricedMarket) -> frozenset[str]:

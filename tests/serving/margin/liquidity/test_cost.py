@@ -140,6 +140,7 @@ def test_without_book_everything_is_impact_with_the_multiplier() -> None:
     assert cost.horizon_s == pytest.approx(86_400 * slice_horizon_days(volumes, LAW))
     assert any("no depth" in note for note in cost.notes)
     assert side(depth_frac=0.0).vol_day == 0.08
+    assert side(depth_frac=0.0).half_spread == 1.0  # a tight spread without depth is none
 
 
 def test_arrays_are_the_single_figures() -> None:

@@ -202,7 +202,15 @@ def test_lifting_ends_every_arbitrage_and_only_lifts(smile: RawSvi, before: RawS
     k = smile.m + smile.sigma * np.sinh(np.linspace(-6, 6, 201))
     assert (safe.total_variance(k) >= before.total_variance(k) - 1e-9).all()
     assert (safe.total_variance(k) >= smile.total_variance(k) - 1e-9).all()
-    assert added >= -1e-12
+    assert added >= -1e-9
+
+
+def test_wings_beyond_lee_are_cut() -> None:
+    steep = RawSvi(a=0.5, b=1.4, rho=-0.6, m=0.0, sigma=0.5)
+    safe, _ = lifted(steep, None)
+    assert is_free(safe, None)
+    assert safe.left_slope < 2 < steep.left_slope
+    assert safe.right_slope == pytest.approx(steep.right_slope)
 
 
 def surface_of(vols: list[FloatArray | None], years: list[float]) -> list[SliceFit]:
