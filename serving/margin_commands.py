@@ -141,7 +141,9 @@ def compare(
             found[name] = str(error)
     if as_json:
         rows = {
-            name: {"not_covered": f} if isinstance(f, str) else {"initial": f.initial, "maintenance": f.maintenance}
+            name: {"not_covered": f}
+            if isinstance(f, str)
+            else dict(zip(("initial", "maintenance"), f.whole, strict=True))
             for name, f in found.items()
         }
         typer.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
@@ -151,7 +153,7 @@ def compare(
 
 @app.command(
     epilog="Examples:  [bold]margincast margin verify log.jsonl[/]   |   "
-    "[bold]margincast margin verify log.jsonl --public-key key.pub.pem[/]"
+    "[bold]margincast margin verify log.jsonl --public-key key.pem.pub[/]"
 )
 def verify(
     record: Annotated[Path, typer.Argument(help="A record, or a log of records.")],
@@ -171,7 +173,7 @@ def verify(
 
 @app.command(epilog="Example:  [bold]margincast margin keygen --out keys/margin[/]")
 def keygen(
-    out: Annotated[Path, typer.Option(help="Files OUT.pem (private, mode 600) and OUT.pub.pem.")],
+    out: Annotated[Path, typer.Option(help="Files OUT.pem (private, mode 600) and OUT.pem.pub.")],
 ) -> None:
     """Make a key pair that signs records; a passphrase is taken from MARGINCAST_KEY_PASSPHRASE."""
     from serving.margin_records import make_keys

@@ -9,7 +9,7 @@ from rich.text import Text
 from serving.margin.holdings import book_of
 from serving.margin.liquidation_prices import liquidation_prices
 from serving.margin.prepared import Prepared, Stress
-from serving.margin.scan_charges import pnl_of
+from serving.margin.scan_charges import filled, profits
 from serving.margin_job import MarginJob
 from serving.margin_tables import table
 
@@ -43,7 +43,8 @@ def _ranges(prepared: Prepared) -> Table:
 def _scenarios(job: MarginJob, stress: Stress) -> Table:
     """The worst scenarios of each underlying."""
     cross = tuple(p for p in job.account.positions if p.mode == "cross")
-    pnl, _ = pnl_of(stress, book_of(job.account, cross, job.prepared.market, job.policy))
+    book = book_of(job.account, cross, job.prepared.market, job.policy)
+    pnl = (filled(stress, book) or profits(stress, book)).grid
     rows = []
     for u, name in enumerate(job.prepared.market.underlyings):
         for s in np.argsort(pnl[:, u], kind="stable")[:WORST]:

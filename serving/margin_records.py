@@ -20,7 +20,7 @@ from serving.margin_job import MarginJob
 
 
 def make_keys(out: Path) -> list[str]:
-    """Make OUT.pem and OUT.pub.pem and say where they are."""
+    """Make OUT.pem and OUT.pem.pub and say where they are."""
     path = out.with_name(f"{out.name}.pem")
     make_key(path)
     return [f"private key  {path}  (keep it; mode 600)", f"public key   {public_path(path)}"]

@@ -82,13 +82,14 @@ def changes_table(changes: Sequence[Change]) -> Table:
 
 
 def compared_table(found: Mapping[str, MarginResult | str]) -> Table:
-    """One account under several rules; what a rule does not cover is said."""
+    """One account, isolated positions included, under several rules; what a rule does not cover is said."""
     rows = []
     for name, result in found.items():
         if isinstance(result, str):
             rows.append((name, "-", "-", result.partition(";")[0].removeprefix(f"{name}: ")))
         else:
-            rows.append((name, _usd(result.initial), _usd(result.maintenance), result.levels.state))
+            initial, maintenance = result.whole
+            rows.append((name, _usd(initial), _usd(maintenance), result.levels.state))
     out = table("one account under every rule, USD", ("rule", "initial", "maintenance", "state, or why not"), rows)
     out.columns[-1].justify = "left"
     return out

@@ -34,13 +34,15 @@ LEAST_NET: Final = 0.01
 class Closing:
     """What the market and the forecasts say of closing, prepared once.
 
-    ``sides``: by underlying, what stands against selling and against buying. ``widths``: by underlying,
-    range over each of ``horizons_s``, the first of which is the margin period of risk. ``expiry``, shape (n,):
-    index of each instrument's expiry. ``half_spread_vol``: of each expiry, NaN where it is not known.
+    ``sides``: by underlying, what stands against selling and against buying. ``widths``, shape (u, h): range
+    over each of ``horizons_s``, of which the first is the liquidation time. ``mpor_s``: period of risk of
+    initial margin. ``expiry``, shape (n,): index of each instrument's expiry. ``half_spread_vol``: of each
+    expiry, NaN where it is not known.
     """
 
     greeks: UnitGreeks
     sides: tuple[tuple[StressedSide, StressedSide], ...]
+    mpor_s: int
     horizons_s: tuple[int, ...]
     widths: FloatArray
     expiry: IntArray
@@ -50,13 +52,14 @@ class Closing:
 def closing_of(market: PricedMarket, ranges: Ranges, forecasts: Sequence[ForecastSet], policy: MarginPolicy) -> Closing:
     """Prepare both sides of every book and the ranges over longer horizons."""
     as_of_ns = market.snapshot.as_of_ns
-    known = {t.horizon_s for f in forecasts if as_of_ns < f.expires_ns for t in f.tails}
-    horizons = (ranges.horizon_s, *sorted(h for h in known if h > ranges.horizon_s))
+    least = policy.scan.liquidation_s
+    known = {t.horizon_s for f in forecasts for t in f.tails} | {ranges.horizon_s}
+    horizons = (least, *sorted(h for h in known if h > least))
     found = [ranges_of(market.underlyings, forecasts, as_of_ns, policy, h) for h in horizons]
     widths = np.maximum.accumulate([np.maximum(r.down, r.up) for r in found], axis=0).T
     sides = tuple(_sides(market, u, ranges, forecasts, policy) for u in range(len(market.underlyings)))
     expiry, half = _expiries(market)
-    return Closing(unit_greeks(market), sides, horizons, widths, expiry, half)
+    return Closing(unit_greeks(market), sides, ranges.horizon_s, horizons, widths, expiry, half)
 
 
 def _sides(
@@ -117,11 +120,15 @@ def _add_sizes(underlying: IntArray, delta: FloatArray, held: int, out: FloatArr
 
 @dataclass(frozen=True, slots=True)
 class ClosingCost:
-    """What closing one size of one underlying costs: USD, and multiples of its scan beyond 1."""
+    """What closing one size of one underlying costs.
+
+    ``liquidity``: USD. ``longer``, ``larger``: multiples of the scan beyond 1, of initial and of maintenance
+    margin, for the time that closing takes and for the share of the market.
+    """
 
     liquidity: float
-    longer: float
-    larger: float
+    longer: tuple[float, float]
+    larger: tuple[float, float]
     notes: tuple[str, ...]
 
 
@@ -131,12 +138,14 @@ def closing_cost(closing: Closing, market: PricedMarket, u: int, size: float, po
         return NOTHING
     side = closing.sides[u][0 if size > 0 else 1]
     half_spread, walk, slices, _ = liquidation_costs(side, np.array([abs(size)]))[0].tolist()
-    growth = _growth(closing, u, size)
+    growth = _growth(closing, u, size, closing.mpor_s), _growth(closing, u, size, closing.horizons_s[0])
     multiplier, notes = _concentration(market, u, size, policy)
-    return ClosingCost(half_spread + walk + slices, growth - 1.0, growth * (multiplier - 1.0), (*side.notes, *notes))
+    larger = growth[0] * (multiplier - 1.0), growth[1] * (multiplier - 1.0)
+    longer = growth[0] - 1.0, growth[1] - 1.0
+    return ClosingCost(half_spread + walk + slices, longer, larger, (*side.notes, *notes))
 
 
-NOTHING: Final = ClosingCost(0.0, 0.0, 0.0, ())
+NOTHING: Final = ClosingCost(0.0, (0.0, 0.0), (0.0, 0.0), ())
 
 
 def closing_charges(
@@ -159,17 +168,17 @@ def closing_charges(
     delta = closing.greeks.delta[rows.instrument] * rows.quantity
     size = sizes(rows, held, delta, width)
     costs = [closing_cost(closing, market, u, float(size[u]), policy) for u in range(width)]
-    longer, larger = (np.array([getattr(c, name) for c in costs])[rows.underlying] for name in ("longer", "larger"))
+    longer, larger = (np.array([getattr(c, name) for c in costs])[rows.underlying].T for name in ("longer", "larger"))
     liquidity = _given_out(np.array([c.liquidity for c in costs]), rows, delta, size)
-    vega = vega_charge(closing, rows, policy)
+    vega = vega_charge(closing, rows, held, policy)
     charges = [
         Charge("liquidity", liquidity, liquidity),
         Charge("spread of options", vega, vega),
-        Charge("time to close", scan[0] * longer, scan[1] * longer),
-        Charge("concentration", scan[0] * larger, scan[1] * larger),
+        Charge("time to close", scan[0] * longer[0], scan[1] * longer[1]),
+        Charge("concentration", scan[0] * larger[0], scan[1] * larger[1]),
     ]
     notes = dict.fromkeys(note for cost in costs for note in cost.notes)
-    return [c for c in charges if c.initial.any()], list(notes)
+    return [c for c in charges if c.initial.any() or c.maintenance.any()], list(notes)
 
 
 def _given_out(cost: FloatArray, rows: Holding, delta: FloatArray, size: FloatArray) -> FloatArray:
@@ -184,21 +193,28 @@ def _given_out(cost: FloatArray, rows: Holding, delta: FloatArray, size: FloatAr
     return parts
 
 
-def _growth(closing: Closing, u: int, size: float) -> float:
-    r"""Range over the time that closing takes, relative to that over the period of risk.
+def _growth(closing: Closing, u: int, size: float, base_s: int) -> float:
+    r"""Range over the time that closing takes, relative to that over the period of risk; at least 1.
 
     .. math:: h_{eff} = h_0 + \frac{|Q|}{\pi V}
 
-    Between forecast horizons log-linear in time; beyond the last by the root of time.
+    Parameters
+    ----------
+    base_s : :math:`h_0`, that of initial or of maintenance margin.
     """
     side = closing.sides[u][0]
-    wanted = closing.horizons_s[0] + abs(size) * DAY_S / (side.policy.participation * side.volume_day)
-    widths = closing.widths[u]
-    for (h0, h1), (w0, w1) in zip(pairwise(closing.horizons_s), pairwise(widths), strict=True):
-        if wanted <= h1:
-            share = log(wanted / h0) / log(h1 / h0)
-            return exp((1 - share) * log(w0) + share * log(w1)) / float(widths[0])
-    return float(widths[-1] / widths[0]) * sqrt(wanted / closing.horizons_s[-1])
+    wanted = base_s + abs(size) * DAY_S / (side.policy.participation * side.volume_day)
+    return _width(closing, u, wanted) / _width(closing, u, float(base_s))
+
+
+def _width(closing: Closing, u: int, horizon_s: float) -> float:
+    """Range over a time: between forecast horizons log-linear in it, beyond the last by its root."""
+    widths, horizons = closing.widths[u], closing.horizons_s
+    for (h0, h1), (w0, w1) in zip(pairwise(horizons), pairwise(widths), strict=True):
+        if horizon_s <= h1:
+            share = log(horizon_s / h0) / log(h1 / h0)
+            return exp((1 - share) * log(w0) + share * log(w1))
+    return float(widths[-1]) * sqrt(horizon_s / horizons[-1])
 
 
 def _concentration(market: PricedMarket, u: int, size: float, policy: MarginPolicy) -> tuple[float, tuple[str, ...]]:
@@ -208,10 +224,23 @@ def _concentration(market: PricedMarket, u: int, size: float, policy: MarginPoli
     return found.multiplier, tuple(f"{market.underlyings[u]}: {note}" for note in found.notes)
 
 
-def vega_charge(closing: Closing, rows: Holding, policy: MarginPolicy) -> FloatArray:
-    """Half the spread of options on the net vega of every expiry, by row."""
+def vega_charge(closing: Closing, rows: Holding, held: int, policy: MarginPolicy) -> FloatArray:
+    """Half the spread of options on the net vega of every expiry, by row; orders fill where that makes it larger."""
     vega = closing.greeks.vega_usd[rows.instrument] * rows.quantity
     if not vega.any():
         return np.zeros(len(vega))
-    half = closing.half_spread_vol
-    return vega_spread(vega, closing.expiry[rows.instrument], np.nan_to_num(half), np.isnan(half), policy.liquidity)
+    expiry, half = closing.expiry[rows.instrument], closing.half_spread_vol
+    if held < len(vega):
+        vega = _filled_vega(vega, expiry, held, len(half))
+    return vega_spread(vega, expiry, half, np.isnan(half), policy.liquidity)
+
+
+def _filled_vega(vega: FloatArray, expiry: IntArray, held: int, count: int) -> FloatArray:
+    """Vega of the rows with those orders of each expiry that make its net vega largest, 0 for the others."""
+    signs = np.where(np.arange(len(vega)) < held, 0.0, np.sign(vega))
+    nets = [
+        np.bincount(expiry, weights=np.where((signs == 0) | (signs == side), vega, 0.0), minlength=count)
+        for side in (1.0, -1.0)
+    ]
+    chosen = np.where(np.abs(nets[0]) >= np.abs(nets[1]), 1.0, -1.0)[expiry]
+    return np.where((signs == 0) | (signs == chosen), vega, 0.0)

@@ -98,7 +98,8 @@ def _doubt(instrument: Instrument, snapshot: MarketSnapshot) -> tuple[float, flo
     ages = [x.age_s for x in (asset, quote, underlying) if x is not None]
     if underlying is not None and instrument.is_option:
         curve = [f.confidence for f in underlying.forwards if f.expiry_ns == instrument.expiry_ns]
-        smiles = [s.confidence for s in underlying.smiles if s.expiry_ns == instrument.expiry_ns]
+        own = quote is not None and quote.vol is not None  # the smile is not looked at then
+        smiles = [s.confidence for s in underlying.smiles if s.expiry_ns == instrument.expiry_ns and not own]
         confidences += [*curve, *smiles]
     stable = float(asset.price_usd) if asset is not None and asset.stable else 1.0
     return stable, min(confidences, default=0.0), max(ages, default=0.0)

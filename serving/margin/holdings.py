@@ -69,7 +69,7 @@ def book_of(account: Account, positions: Sequence[Position], market: PricedMarke
         _unrealised(positions, holding, market),
         notes,
     )
-    _refuse_absurd(book, market, [*(p.instrument for p in positions), *(o.instrument for o in account.orders)], policy)
+    refuse_absurd(book, market, [*(p.instrument for p in positions), *(o.instrument for o in account.orders)], policy)
     return book
 
 
@@ -162,7 +162,8 @@ def _gap(order: OpenOrder, market: PricedMarket) -> float:
     return max(-_signed(order) * gain, 0.0)
 
 
-def _refuse_absurd(book: Book, market: PricedMarket, symbols: Sequence[str], policy: MarginPolicy) -> None:
+def refuse_absurd(book: Book, market: PricedMarket, symbols: Sequence[str], policy: MarginPolicy) -> None:
+    """Refuse a position or order beyond the policy's largest; ``symbols``: what the rows are called."""
     rows = book.rows
     spot = market.spot[rows.underlying] * market.usd_per_point[rows.instrument]
     size = np.abs(rows.quantity) * np.maximum(np.abs(market.mark_usd[rows.instrument]), spot)

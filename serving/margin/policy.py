@@ -17,9 +17,10 @@ from serving.margin.contingencies.funding import FundingPolicy
 from serving.margin.contingencies.short_options import ShortOptionPolicy
 from serving.margin.levels import LevelPolicy
 from serving.margin.liquidity import LiquidityPolicy
-from serving.margin.objects.checks import fraction, named, not_negative, positive
+from serving.margin.objects.checks import finite, fraction, named, not_negative, positive
 from serving.margin.scan_policy import ScanPolicy
 
+LARGEST_MOVE = 100.0
 TAIL_MOVES = (-0.66, -0.33, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0)  # Deribit's extended table
 
 
@@ -32,8 +33,9 @@ class Hypothetical(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     def __post_init__(self) -> None:
         """Refuse moves below -100 %."""
+        finite(self.vol, f"policy: hypothetical {self.name}: vol", SettingError)
         for underlying, move in self.moves.items():
-            if not -1.0 <= move <= 100.0:
+            if not -1.0 <= move <= LARGEST_MOVE:
                 raise SettingError(f"policy: hypothetical {self.name}: move of {underlying} is {move}; give -1 to 100")
 
 
@@ -77,8 +79,8 @@ class ScenarioPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         for field in ("least_days", "span_extreme", "tail_cover", "named_cover", "hypothetical_cover"):
             positive(getattr(self, field), f"policy: scenarios.{field}", SettingError)
         fraction(self.vol_down, "policy: scenarios.vol_down", SettingError)
-        if any(move < -1.0 or move == 0.0 for move in self.tail_moves):
-            raise SettingError("policy: scenarios.tail_moves must be relative moves above -1, none of them 0")
+        if not all(-1.0 <= move <= LARGEST_MOVE and move != 0.0 for move in self.tail_moves):
+            raise SettingError("policy: scenarios.tail_moves must be relative moves from -1 to 100, none of them 0")
 
 
 class PathPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,8 +124,10 @@ class StaticPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """Refuse ranges that would not cover anything."""
         for name, value in {"range_frac": self.range_frac, **self.ranges}.items():
             positive(value, f"policy: static range of {name}", SettingError)
-        if self.multiplier < 1:
-            raise SettingError(f"policy: static.multiplier is {self.multiplier}; a fallback is never below the range")
+        if not 1 <= self.multiplier <= LARGEST_MOVE:
+            raise SettingError(
+                f"policy: static.multiplier is {self.multiplier}; give 1 to 100, a fallback is never below"
+            )
         fraction(self.maintenance_frac, "policy: static.maintenance_frac", SettingError)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,12 @@ from serving.margin.scenarios.scenario_set import ScenarioSet
 from serving.margin.units import unit_pnl
 
 FloatArray = NDArray[np.float64]
+
+
+NO_PATHS: Final = (
+    "no joint paths: residuals are missing, expired or fewer than the policy's least_paths; "
+    "no credit between underlyings, and no shortfall over joint paths"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,8 @@ class Prepared:
     @property
     def notes(self) -> tuple[str, ...]:
         """Every fallback that the ranges rest on."""
-        return tuple(dict.fromkeys((*self.initial.ranges.notes, *self.maintenance.ranges.notes)))
+        paths = () if self.initial.paths is not None else (NO_PATHS,)
+        return tuple(dict.fromkeys((*self.initial.ranges.notes, *self.maintenance.ranges.notes, *paths)))
 
 
 def prepare(market: MarketSnapshot, policy: MarginPolicy, forecasts: Sequence[ForecastSet] = ()) -> Prepared:

@@ -14,11 +14,13 @@ from features.errors import DataError, ExpiredError, MarketError, UnknownInstrum
 from serving.margin.objects import Instrument, MarketSnapshot, Underlying
 from serving.margin.option_vols import vol_of
 from serving.margin.pricing.black import black_value
+from serving.margin.pricing.settlement import unfixed_option
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
-YEAR_NS: Final = 365 * 86_400 * 10**9
+YEAR_S: Final = 365 * 86_400
+YEAR_NS: Final = YEAR_S * 10**9
 USD: Final = "USD"
 
 
@@ -40,9 +42,11 @@ class PricedMarket:
     """n instruments on u underlyings, in the order of the snapshot.
 
     ``usd_per_point``, shape (n,): USD that one contract gains when its price rises by 1.
-    ``share``, shape (n,): share of a move of spot that reaches the forward; below 1 only
-    while a settlement average is running. ``mark_usd``: value (options) or notional
-    (everything else) of one contract. ``mark``: the quoted price, NaN where there is a fault.
+    ``share``, shape (n,): share of a move of spot that reaches the price; below 1 only for a
+    future while its settlement average is running: an option is then the plain one on what
+    is not fixed, with ``usd_per_point`` of it. ``mark_usd``: value (options) or notional
+    (everything else) of one contract. ``worth_usd``, ``owed_usd``: what one option held or owed counts
+    for, the lower and the higher of its mark and its value. ``mark``: the quoted price, NaN at a fault.
     """
 
     snapshot: MarketSnapshot
@@ -107,12 +111,12 @@ def price_market(snapshot: MarketSnapshot) -> PricedMarket:
         except DataError as fault:
             faults[i] = fault
             rows.append(_NOTHING)
-    table = np.array(rows, dtype=np.float64).reshape(len(rows), 11)
-    columns = [np.ascontiguousarray(table[:, i]) for i in range(11)]
+    table = np.array(rows, dtype=np.float64).reshape(len(rows), len(_NOTHING))
+    columns = [np.ascontiguousarray(table[:, i]) for i in range(len(_NOTHING))]
     forward, strike, years, discount, vol = (columns[i] for i in (5, 6, 7, 9, 10))
     option = OptionTerms(columns[4] > 0, forward, strike, years, columns[8] > 0, discount, vol)
     value = black_value(forward, strike, vol, years, option.is_call, discount)
-    model = np.where(option.is_option, columns[0] * value, columns[3])
+    model = np.where(option.is_option, columns[0] * value + columns[11], columns[3])
     return PricedMarket(
         snapshot,
         {instrument.symbol: i for i, instrument in enumerate(snapshot.instruments)},
@@ -130,9 +134,9 @@ def price_market(snapshot: MarketSnapshot) -> PricedMarket:
     )
 
 
-# usd_per_point, share, mark, mark_usd, is_option, forward, strike, years, is_call, discount, vol
-_NOTHING: Final = (0.0, 0.0, float("nan"), 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0)
-Row = tuple[float, float, float, float, float, float, float, float, float, float, float]
+# usd_per_point, share, mark, mark_usd, is_option, forward, strike, years, is_call, discount, vol, certain_usd
+_NOTHING: Final = (0.0, 0.0, float("nan"), 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+Row = tuple[float, float, float, float, float, float, float, float, float, float, float, float]
 
 
 def _terms(instrument: Instrument, snapshot: MarketSnapshot) -> Row:
@@ -151,9 +155,9 @@ def _terms(instrument: Instrument, snapshot: MarketSnapshot) -> Row:
     share = 1.0 - _settled(instrument, underlying)[0]
     if instrument.contract == "inverse":
         # quantity contracts of `size` USD: (1/P0 - 1/P1) coin at the price P1 is (P1/P0 - 1) x size USD.
-        return (size / mark, share, mark, size, 0.0, mark, 1.0, years, 0.0, 1.0, 0.0)
+        return (size / mark, share, mark, size, 0.0, mark, 1.0, years, 0.0, 1.0, 0.0, 0.0)
     usd = size * _asset_usd(snapshot, instrument.settlement)
-    return (usd, share, mark, usd * mark, 0.0, mark, 1.0, years, 0.0, 1.0, 0.0)
+    return (usd, share, mark, usd * mark, 0.0, mark, 1.0, years, 0.0, 1.0, 0.0, 0.0)
 
 
 def _option(instrument: Instrument, underlying: Underlying, snapshot: MarketSnapshot, years: float) -> Row:
@@ -164,16 +168,23 @@ def _option(instrument: Instrument, underlying: Underlying, snapshot: MarketSnap
             "add it to forwards"
         )
     quote = snapshot.quotes[instrument.symbol]
-    fixed, average = _settled(instrument, underlying)
-    price = fixed * average + (1 - fixed) * float(forward.price)
     discount = float(np.exp(-max(forward.rate, 0.0) * years))
     coin_settled = instrument.contract == "inverse"
     usd = float(instrument.multiplier) * (1.0 if coin_settled else _asset_usd(snapshot, instrument.settlement))
     mark = float(quote.mark) * (float(underlying.spot) if coin_settled else 1.0)
     strike, call = float(instrument.strike or 0), instrument.option == "call"
+    fixed, average = _settled(instrument, underlying)
+    price = fixed * average + (1 - fixed) * float(forward.price)
     vol = vol_of(instrument, quote, underlying, price, years, discount, mark)
-    share = (1 - fixed) * float(forward.price) / price
-    return (usd, share, mark, usd * mark, 1.0, price, strike, years, float(call), discount, vol)
+    if not fixed:
+        return (usd, 1.0, mark, usd * mark, 1.0, price, strike, years, float(call), discount, vol, 0.0)
+    window_s = next(s.window_s for s in underlying.settled if s.expiry_ns == instrument.expiry_ns)
+    rest = unfixed_option(strike, vol, call, years * YEAR_S, fixed, average, window_s)
+    own = usd * float(rest.share)
+    return (
+        own, 1.0, mark, usd * mark, 1.0, float(forward.price), float(rest.strike), float(rest.years), float(call),
+        discount, vol, usd * discount * float(rest.cash),
+    )  # fmt: skip
 
 
 def _years(instrument: Instrument, as_of_ns: int) -> float:

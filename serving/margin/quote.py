@@ -67,14 +67,18 @@ def quote_rule(account: Account, prepared: Prepared, rule: str, parameters: Any 
     """
     book = lookup(RULES, rule, "rule")
     given = book.published() if parameters is None else parameters
-    placed = with_order_rows(account)
+    alone = tuple(p for p in account.positions if p.mode == "isolated")
+    cross = tuple(p for p in account.positions if p.mode == "cross")
+    placed = with_order_rows(msgspec.structs.replace(account, positions=cross))
     charges = book.charges(placed, prepared.market.snapshot, given)
     bare = msgspec.structs.replace(placed, orders=())
     held = book_of(bare, placed.positions, prepared.market, prepared.policy)
     funds = funds_of(account, held, prepared)
     uncharged = bool(account.orders) and not book.orders
     notes = ("open orders are not charged under this rule",) if uncharged else ()
-    return _result(account, prepared, rule, charges, _rows(placed.positions, bare), funds, (*notes, *funds.notes))
+    result = _result(account, prepared, rule, charges, _rows(placed.positions, bare), funds, (*notes, *funds.notes))
+    isolated = tuple(quote_rule(_alone(account, p), prepared, rule, given) for p in alone)
+    return msgspec.structs.replace(result, isolated=isolated)
 
 
 def charges_of(prepared: Prepared, book: Book) -> tuple[list[Charge], Scanned, list[str]]:

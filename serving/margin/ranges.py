@@ -81,36 +81,32 @@ def _row(
     notes: list[str] = []
     sides, vol_up, sigma = [], 0.0, float("nan")
     for side in SIDES:
-        fresh: list[tuple[ForecastSet, Tail]] = []
-        expired: list[tuple[ForecastSet, Tail]] = []
-        for forecast in forecasts:
-            tail = _tail(forecast, name, side, horizon_s)
-            if tail is not None:
-                (fresh if as_of_ns < forecast.expires_ns else expired).append((forecast, tail))
-        static = _static(name, policy, horizon_s)
-        held = [_range(tail, as_of_ns, policy, horizon_s) for _, tail in expired]
+        covering = [(f, tails) for f in forecasts if (tails := _tails(f, name, side, horizon_s))]
+        fresh = [tails for f, tails in covering if as_of_ns < f.expires_ns]
+        expired = [(f, tails) for f, tails in covering if as_of_ns >= f.expires_ns]
+        held = [_range(tail, as_of_ns, policy, horizon_s) for _, tails in expired for tail in tails]
         if fresh:
-            tail = fresh[0][1]
-            width = _range(tail, as_of_ns, policy, horizon_s)
-            sigma = max(sqrt(tail.variance * horizon_s / tail.horizon_s), 0.0 if np.isnan(sigma) else sigma)
-            notes += _told(tail, name, side, horizon_s)
+            width = max(_range(tail, as_of_ns, policy, horizon_s) for tail in fresh[0])
+            variances = (tail.variance * horizon_s / tail.horizon_s for tail in fresh[0])
+            sigma = max(sqrt(max(variances)), 0.0 if np.isnan(sigma) else sigma)
+            notes += [note for tail in fresh[0] for note in _told(tail, name, side, horizon_s)]
         else:
-            width = static
+            width = _static(name, policy, horizon_s)
             models = ", ".join(forecast.model for forecast, _ in expired)
             reason = f"the forecast of {models} has expired" if expired else "no forecast covers it"
             notes.append(f"{name} {side}: {reason}; static range times {policy.static.multiplier:g} is used")
-        vol_up = max([vol_up, *(tail.vol_move or 0.0 for _, tail in fresh + expired)])
+        vol_up = max([vol_up, *(tail.vol_move or 0.0 for _, tails in covering for tail in tails)])
         sides.append(max([width, *held]))
     return (sides[0], sides[1], vol_up, sigma), notes
 
 
-def _tail(forecast: ForecastSet, name: str, side: str, horizon_s: int) -> Tail | None:
-    """The forecast of a side at the horizon, or at the longest shorter one, or at the shortest longer one."""
-    found = [t for t in forecast.tails if t.underlying == name and t.side == side]
-    shorter = [t for t in found if t.horizon_s <= horizon_s]
-    if shorter:
-        return max(shorter, key=lambda t: t.horizon_s)
-    return min(found, key=lambda t: t.horizon_s, default=None)
+def _tails(forecast: ForecastSet, name: str, side: str, horizon_s: int) -> tuple[Tail, ...]:
+    """The forecast of a side at the horizon, or those at the longest shorter and the shortest longer one."""
+    found = sorted((t for t in forecast.tails if t.underlying == name and t.side == side), key=lambda t: t.horizon_s)
+    exact = tuple(t for t in found if t.horizon_s == horizon_s)
+    shorter = [t for t in found if t.horizon_s < horizon_s]
+    longer = [t for t in found if t.horizon_s > horizon_s]
+    return exact or (*shorter[-1:], *longer[:1])
 
 
 def _told(tail: Tail, name: str, side: str, horizon_s: int) -> list[str]:
@@ -169,7 +165,9 @@ def _at(tail: Tail, field: str, level: float) -> float:
 def _static(name: str, policy: MarginPolicy, horizon_s: int) -> float:
     """Range where no forecast may be used."""
     width = policy.static.ranges.get(name, policy.static.range_frac) * policy.static.multiplier
-    return width if horizon_s >= policy.scan.mpor_s else width * policy.static.maintenance_frac
+    if horizon_s < policy.scan.mpor_s:
+        return width * policy.static.maintenance_frac
+    return width * sqrt(horizon_s / policy.scan.mpor_s)
 
 
 def _refuse_future(forecasts: Sequence[ForecastSet], as_of_ns: int) -> None:

@@ -15,14 +15,13 @@ from features.errors import AccountError
 from serving.margin.aggregate import Holding
 from serving.margin.closing import ClosingCost, closing_cost, sizes, vega_charge
 from serving.margin.contingent import contingent_charges
-from serving.margin.holdings import Book, book_of
+from serving.margin.holdings import Book, book_of, refuse_absurd
 from serving.margin.objects import Account
 from serving.margin.prepared import Prepared, Stress
-from serving.margin.scan_charges import pnl_of
-from serving.margin.scan_loss import ScanLoss, scan_loss
+from serving.margin.scan_charges import profits, with_orders
+from serving.margin.scan_loss import Profits, ScanLoss, scan_loss
 
 FloatArray = NDArray[np.float64]
-Pnl = tuple[FloatArray, FloatArray | None]
 LARGEST_CONTRACTS: Final = 1e12
 
 
@@ -47,14 +46,14 @@ class Figures:
 class Running:
     """Cross positions and orders of an account with their sums.
 
-    ``initial``, ``maintenance``: USD profit by scenario and underlying, and on the joint paths.
+    ``initial``, ``maintenance``: USD profit of the positions over both periods of risk.
     ``size``, shape (u,): units to close; ``costs``: of closing them.
     """
 
     prepared: Prepared
     book: Book
-    initial: Pnl
-    maintenance: Pnl
+    initial: Profits
+    maintenance: Profits
     size: FloatArray
     costs: tuple[ClosingCost, ...]
 
@@ -78,6 +77,7 @@ class Running:
         row = self.prepared.market.row(symbol)
         u = int(self.prepared.market.underlying[row])
         book = _traded(self.book, row, u, contracts)
+        refuse_absurd(book, self.prepared.market, (symbol,) * len(book.unpriced), self.prepared.policy)
         size = _sizes(self.prepared, book)
         costs = list(self.costs)
         costs[u] = closing_cost(self.prepared.closing, self.prepared.market, u, float(size[u]), self.prepared.policy)
@@ -94,13 +94,16 @@ class Running:
         """The requirement as it stands, by component."""
         prepared = self.prepared
         paths = prepared.policy.paths
-        initial = scan_loss(*self.initial, prepared.initial.paths, paths)
-        maintenance = scan_loss(*self.maintenance, prepared.maintenance.paths, paths)
+        losses = []
+        for held, stress in ((self.initial, prepared.initial), (self.maintenance, prepared.maintenance)):
+            filled = with_orders(held, stress, self.book) if len(self.book.orders.quantity) else None
+            losses.append(scan_loss(held, stress.paths, paths, filled))
+        initial, maintenance = losses
 
         def both(part: Callable[[ScanLoss], float]) -> tuple[float, float]:
             return part(initial), part(maintenance)
 
-        longer, larger = (np.array([getattr(c, name) for c in self.costs]) for name in ("longer", "larger"))
+        longer, larger = (np.array([getattr(c, name) for c in self.costs]).T for name in ("longer", "larger"))
         liquidity = sum(c.liquidity for c in self.costs)
         unpriced = float(np.add.reduce(self.book.unpriced))
         found = {
@@ -109,8 +112,8 @@ class Running:
             "joint paths": both(lambda loss: loss.excess),
             "no price": (unpriced, unpriced),
             "liquidity": (liquidity, liquidity),
-            "time to close": both(lambda loss: float(np.add.reduce(loss.losses * longer))),
-            "concentration": both(lambda loss: float(np.add.reduce(loss.losses * larger))),
+            "time to close": _scaled(initial, maintenance, longer),
+            "concentration": _scaled(initial, maintenance, larger),
         }
         return Figures(found | self._of_rows())
 
@@ -118,7 +121,7 @@ class Running:
         """Components that are sums over positions: cheap enough to be computed whole."""
         prepared, rows, held = self.prepared, self.book.rows, len(self.book.positions.quantity)
         charges = contingent_charges(prepared.contingent, prepared.market, rows, held, prepared.policy)
-        vega = float(np.add.reduce(vega_charge(prepared.closing, rows, prepared.policy)))
+        vega = float(np.add.reduce(vega_charge(prepared.closing, rows, held, prepared.policy)))
         sums = {c.name: (float(np.add.reduce(c.initial)), float(np.add.reduce(c.maintenance))) for c in charges}
         return sums | {"spread of options": (vega, vega)}
 
@@ -136,7 +139,15 @@ def running(account: Account, prepared: Prepared) -> Running:
     size = _sizes(prepared, book)
     closing, market, policy = prepared.closing, prepared.market, prepared.policy
     costs = tuple(closing_cost(closing, market, u, float(x), policy) for u, x in enumerate(size))
-    return Running(prepared, book, pnl_of(prepared.initial, book), pnl_of(prepared.maintenance, book), size, costs)
+    return Running(prepared, book, profits(prepared.initial, book), profits(prepared.maintenance, book), size, costs)
+
+
+def _scaled(initial: ScanLoss, maintenance: ScanLoss, multiples: FloatArray) -> tuple[float, float]:
+    """Surcharges of both margins on the scan of every underlying."""
+    return (
+        float(np.add.reduce(initial.losses * multiples[0])),
+        float(np.add.reduce(maintenance.losses * multiples[1])),
+    )
 
 
 def _sizes(prepared: Prepared, book: Book) -> FloatArray:
@@ -158,11 +169,11 @@ def _traded(book: Book, row: int, u: int, contracts: float) -> Book:
     return replace(book, positions=more, unpriced=unpriced, unrealised=np.append(book.unrealised, 0.0))
 
 
-def _moved(pnl: Pnl, stress: Stress, row: int, u: int, contracts: float) -> Pnl:
+def _moved(pnl: Profits, stress: Stress, row: int, u: int, contracts: float) -> Profits:
     """Sums over scenarios and paths after a trade in one instrument."""
-    grid, paths = pnl[0].copy(), pnl[1]
+    grid, paths = pnl.grid.copy(), pnl.paths
     grid[:, u] += contracts * stress.unit[:, row]
     if paths is not None and stress.path_unit is not None:
         paths = paths.copy()
         paths[:, u] += contracts * stress.path_unit[:, row]
-    return grid, paths
+    return Profits(grid, paths)

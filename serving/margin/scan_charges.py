@@ -10,7 +10,7 @@ from serving.margin.charge import Charge, allocated
 from serving.margin.holdings import Book
 from serving.margin.policy import PathPolicy
 from serving.margin.prepared import Prepared, Stress
-from serving.margin.scan_loss import ScanLoss, path_contributions, scan_loss
+from serving.margin.scan_loss import Profits, ScanLoss, path_contributions, scan_loss
 
 FloatArray = NDArray[np.float64]
 
@@ -25,8 +25,7 @@ class Scanned:
 
 def scanned(stress: Stress, book: Book, policy: PathPolicy) -> Scanned:
     """Scan one account over one period of risk and give every component to the rows that cause it."""
-    pnl, paths = pnl_of(stress, book)
-    loss = scan_loss(pnl, paths, stress.paths, policy)
+    loss = scan_loss(profits(stress, book), stress.paths, policy, filled(stress, book))
     parts = {
         "scan": _worst_parts(stress, book, loss),
         "inter-underlying credit": np.zeros(len(book.unpriced)),
@@ -42,17 +41,25 @@ def scanned(stress: Stress, book: Book, policy: PathPolicy) -> Scanned:
     return Scanned(loss, parts)
 
 
-def pnl_of(stress: Stress, book: Book) -> tuple[FloatArray, FloatArray | None]:
-    """USD profit by scenario and underlying, and on the joint paths; orders fill where that hurts."""
-    if stress.path_unit is None:
-        return _pnl(stress.unit, book, len(stress.ranges.underlyings)), None
+def profits(stress: Stress, book: Book) -> Profits:
+    """USD profit of the positions by scenario and underlying, and on the joint paths."""
     width = len(stress.ranges.underlyings)
-    return _pnl(stress.unit, book, width), _pnl(stress.path_unit, book, width)
+    paths = None if stress.path_unit is None else summed(stress.path_unit, book.positions, width)
+    return Profits(summed(stress.unit, book.positions, width), paths)
 
 
-def _pnl(unit: FloatArray, book: Book, width: int) -> FloatArray:
-    pnl = summed(unit, book.positions, width)
-    return pnl - order_losses(unit, book.orders, book.gap_usd, width) if len(book.orders.quantity) else pnl
+def filled(stress: Stress, book: Book) -> Profits | None:
+    """The same with every order filled where that hurts; None without orders."""
+    return with_orders(profits(stress, book), stress, book) if len(book.orders.quantity) else None
+
+
+def with_orders(held: Profits, stress: Stress, book: Book) -> Profits:
+    """Profits less what orders lose where they lose."""
+    width = len(stress.ranges.underlyings)
+    grid = held.grid - order_losses(stress.unit, book.orders, book.gap_usd, width)
+    if held.paths is None or stress.path_unit is None:
+        return Profits(grid, None)
+    return Profits(grid, held.paths - order_losses(stress.path_unit, book.orders, book.gap_usd, width))
 
 
 def _worst_parts(stress: Stress, book: Book, loss: ScanLoss) -> FloatArray:

@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from features.errors import ForecastError
 from serving.margin.paths import JointPaths, shortfall, tail_rows
 from serving.margin.policy import PathPolicy
 
@@ -45,14 +46,31 @@ class ScanLoss:
         return float(np.add.reduce(self.losses)) - self.credit + self.excess
 
 
-def scan_loss(pnl: FloatArray, paths_pnl: FloatArray | None, paths: JointPaths | None, policy: PathPolicy) -> ScanLoss:
+@dataclass(frozen=True, slots=True)
+class Profits:
+    """USD profit of one account: ``grid`` by scenario and underlying, shape (s, u); ``paths`` by joint path."""
+
+    grid: FloatArray
+    paths: FloatArray | None
+
+
+def scan_loss(held: Profits, paths: JointPaths | None, policy: PathPolicy, filled: Profits | None = None) -> ScanLoss:
     """Worst scenario per underlying, credit and the joint paths' floor.
 
     Parameters
     ----------
-    pnl : array of shape (s, u), USD profit by scenario and underlying.
-    paths_pnl : array of shape (paths, u), the same on the paths; None where there are none.
+    held : of the positions.
+    filled : of positions and orders, each of which fills where that hurts; None without orders. The
+        credit is that of the positions alone: an order is no diversification until it is filled.
+
+    Raises
+    ------
+    ForecastError
+        If a profit is not finite.
     """
+    pnl, paths_pnl = (held.grid, held.paths) if filled is None else (filled.grid, filled.paths)
+    if not np.isfinite(pnl).all():
+        raise ForecastError("a profit in a scenario is not finite; no margin is made of it: correct market and policy")
     # Scenarios that lose the same up to rounding: the first, which is the plainest, is named.
     lowest = np.min(pnl, axis=0)
     worst = np.argmax(pnl <= lowest + TIE * np.abs(lowest), axis=0)
@@ -60,11 +78,19 @@ def scan_loss(pnl: FloatArray, paths_pnl: FloatArray | None, paths: JointPaths |
     worst = np.where(losses > 0, worst, -1)
     if paths is None or paths_pnl is None:
         return ScanLoss(worst, losses, 0.0, 0.0, "")
-    joint = {law: shortfall(joined_losses(paths_pnl, order), policy.es_level) for law, order in paths.orders.items()}
+    joint = _joint(paths_pnl, paths, policy)
     law = max(joint, key=lambda name: joint[name])
-    credit = _credit(losses, paths_pnl, joint[law], paths, policy)
+    credit = _credit(losses, held.paths, joint[law], paths, policy)
+    if filled is not None and held.paths is not None:
+        alone = np.maximum(-np.min(held.grid, axis=0), 0.0)
+        credit = _credit(alone, held.paths, max(_joint(held.paths, paths, policy).values()), paths, policy)
     left = float(np.add.reduce(losses)) - credit
     return ScanLoss(worst, losses, credit, max(joint[law] - left, 0.0), law)
+
+
+def _joint(paths_pnl: FloatArray, paths: JointPaths, policy: PathPolicy) -> dict[str, float]:
+    """Shortfall of the whole account under every law."""
+    return {law: shortfall(joined_losses(paths_pnl, order), policy.es_level) for law, order in paths.orders.items()}
 
 
 def joined_losses(paths_pnl: FloatArray, order: IntArray) -> FloatArray:
@@ -75,8 +101,12 @@ def joined_losses(paths_pnl: FloatArray, order: IntArray) -> FloatArray:
     return total
 
 
-def _credit(losses: FloatArray, paths_pnl: FloatArray, joint: float, paths: JointPaths, policy: PathPolicy) -> float:
+def _credit(
+    losses: FloatArray, paths_pnl: FloatArray | None, joint: float, paths: JointPaths, policy: PathPolicy
+) -> float:
     """Offset between underlyings that all have paths; none where only one loses anything."""
+    if paths_pnl is None:
+        return 0.0
     apart = np.array([shortfall(-paths_pnl[:, u], policy.es_level) for u in range(paths_pnl.shape[1])])
     apart = np.where(paths.covered, np.maximum(apart, 0.0), 0.0)
     whole = float(np.add.reduce(apart))

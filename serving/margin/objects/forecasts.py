@@ -56,6 +56,7 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             if not _is_level(level):
                 raise ForecastError(f"{what}: {level!r} is no level; write it as a decimal within 0.5 and 1, as 0.99")
             finite(loss, f"{what} at {level}", ForecastError)
+        unique((Decimal(level) for level in table), f"{what}: level", ForecastError)
         by_level = [table[level] for level in sorted(table, key=Decimal)]
         if by_level != sorted(by_level):
             raise ForecastError(f"{what}: the loss falls as its level rises; the quantiles cross")

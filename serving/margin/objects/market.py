@@ -2,15 +2,12 @@
 
 from decimal import Decimal
 from itertools import pairwise
-from typing import Final
 
 import msgspec
 
 from features.errors import MarketError
 from serving.margin.objects.checks import finite, fraction, named, not_negative, positive, unique, volatility
 from serving.margin.objects.instruments import Instrument
-
-LONGEST_SETTLEMENT_NS: Final = 86_400 * 10**9
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -123,16 +120,21 @@ class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class SettlementAverage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What of the settlement average of one expiry is already fixed, and at which mean price."""
+    """What of the settlement average of one expiry is already fixed, and at which mean price.
+
+    ``window_s``: seconds before expiry over which the average is taken.
+    """
 
     expiry_ns: int
     fixed_frac: float
     average: Decimal
+    window_s: float = 1800.0
 
     def __post_init__(self) -> None:
         """Refuse shares outside [0, 1]."""
         fraction(self.fixed_frac, f"settlement of {self.expiry_ns}: fixed_frac", MarketError)
         positive(self.average, f"settlement of {self.expiry_ns}: average", MarketError)
+        positive(self.window_s, f"settlement of {self.expiry_ns}: window_s", MarketError)
 
 
 class Underlying(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -230,6 +232,7 @@ class MarketSnapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                 raise MarketError(f"market: a quote of {symbol}, which is no instrument; add its terms to instruments")
         for name in (*self.underlyings, *self.assets):
             named(name, "market: a name", MarketError)
+        self._refuse_early_settlement()
         if not 10**18 <= self.as_of_ns < 2**63:
             raise MarketError(
                 f"market: as_of_ns is {self.as_of_ns}, not nanoseconds since 1970; multiply seconds by 10^9"
@@ -239,8 +242,8 @@ class MarketSnapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         """A settlement average runs in the last hours: what is fixed earlier would only make a position look safe."""
         for name, underlying in self.underlyings.items():
             for settled in underlying.settled:
-                if settled.fixed_frac > 0 and settled.expiry_ns - self.as_of_ns > LONGEST_SETTLEMENT_NS:
+                if settled.fixed_frac > 0 and settled.expiry_ns - self.as_of_ns > settled.window_s * 1e9:
                     raise MarketError(
-                        f"market: {name}: the settlement of {settled.expiry_ns} is {settled.fixed_frac} fixed more "
-                        "than a day before its expiry; correct fixed_frac or expiry_ns"
+                        f"market: {name}: the settlement of {settled.expiry_ns} is {settled.fixed_frac} fixed before "
+                        f"its window of {settled.window_s:g} s has begun; correct fixed_frac, window_s or expiry_ns"
                     )

@@ -16,7 +16,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class PositionMargin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one position adds to the requirement, USD, in all and by component; negative where it hedges.
 
-    ``quantity``: with the orders that the worst combination fills.
+    ``quantity``: held, or ordered where ``mode`` is ``order``.
     """
 
     instrument: str
@@ -70,3 +70,9 @@ class MarginResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     isolated: tuple["MarginResult", ...] = ()
     notes: tuple[str, ...] = ()
     hashes: dict[str, str] = {}
+
+    @property
+    def whole(self) -> tuple[Decimal, Decimal]:
+        """Initial and maintenance margin with those of the isolated positions."""
+        every = (self, *self.isolated)
+        return sum((r.initial for r in every), Decimal(0)), sum((r.maintenance for r in every), Decimal(0))

@@ -82,7 +82,7 @@ def _futures(found: Scan, rate: float) -> FloatArray:
 
 
 def _options(found: Scan, market: MarketSnapshot, rate: float) -> FloatArray:
-    """Charge on what is net short at one strike of one expiry, calls and puts apart, given to the short ones."""
+    """Charge on what is net short at one strike of one expiry, calls and puts together, given to the short ones."""
     held = found.book.positions
     net: dict[object, float] = {}
     short: dict[object, float] = {}
@@ -101,4 +101,4 @@ def _options(found: Scan, market: MarketSnapshot, rate: float) -> FloatArray:
 
 def _strike(market: MarketSnapshot, row: int) -> object:
     terms = market.instruments[row]
-    return (terms.underlying, terms.expiry_ns, terms.strike, terms.option) if terms.is_option else None
+    return (terms.underlying, terms.expiry_ns, terms.strike) if terms.is_option else None

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from features.errors import lookup
+from features.errors import SettingError, lookup
 from serving.margin.policy import ScenarioPolicy
 from serving.margin.ranges import Ranges
 from serving.margin.scenarios.grid import grid
@@ -26,5 +26,14 @@ SCENARIOS: Final[dict[str, Family]] = {
 
 
 def scenarios_of(ranges: Ranges, policy: ScenarioPolicy) -> ScenarioSet:
-    """All scenarios of a policy's families, in the policy's order."""
-    return joined([lookup(SCENARIOS, name, "scenario family")(ranges, policy) for name in policy.families])
+    """All scenarios of a policy's families, in the policy's order.
+
+    Raises
+    ------
+    SettingError
+        If a family is unknown, or all together give no scenario.
+    """
+    found = joined([lookup(SCENARIOS, name, "scenario family")(ranges, policy) for name in policy.families])
+    if not found.size:
+        raise SettingError(f"policy: {', '.join(policy.families)} give no scenario; add shocks or a family")
+    return found

@@ -76,7 +76,7 @@ def test_deposits_scale_the_weight() -> None:
     assert float(line(unknown).counted) == pytest.approx(float(line(BTC).counted) / 10, abs=0.01)
 
 
-@pytest.mark.parametrize("value", [1e3, 1e6, 1e8, 3e8, 1e10])
+@pytest.mark.parametrize("value", [1e3, 1e6, 1e8, 2e9, 4e9, 1e10])
 def test_liquidity_is_the_best_sale_of_brute_force(value: float) -> None:
     one = np.ones(1)
     held = Holdings(one * value, one, 0 * one, 0.06 * one, 1e8 * one, 0 * one, one, 0 * one, 0 * one, one * np.inf)
@@ -141,6 +141,9 @@ def test_what_is_worse_or_missing_never_counts_for_more(item: Holding, worse: fl
 def test_an_asset_without_forecast_counts_for_nothing() -> None:
     assert line(replace(BTC, loss_frac=None)).counted == 0
     assert line(replace(BTC, loss_frac=1.7)).counted == 0
+    assert line(replace(BTC, loss_frac=1.7, confidence=0.1)).charges == {
+        "market loss": Decimal(100_000)
+    }  # no more is left
     assert line(replace(USDC, loss_frac=None)).counted == line(USDC).counted
     assert line(replace(BTC, volume_usd=0.0)) == line(replace(BTC, volume_usd=None)) != line(BTC)
 

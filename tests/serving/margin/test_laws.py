@@ -1,0 +1,309 @@
+"""Laws that every requirement obeys, and the counter-examples that say where a law ends."""
+
+import math
+from decimal import Decimal
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from serving.margin.objects import Account, MarginResult, Position
+from serving.margin.policy import MarginPolicy, PathPolicy, ScenarioPolicy, StaticPolicy
+from serving.margin.prepared import Prepared, prepare
+from serving.margin.quote import charges_of, quote
+from serving.margin.running import running
+from serving.margin.scan_policy import ScanPolicy
+from tests.serving.margin import changed_markets as changed
+from tests.serving.margin import markets
+
+CENT = Decimal("0.01")
+# Of degree 1 in the quantity; what is not listed grows faster than the position.
+LINEAR = (
+    "scan", "inter-underlying credit", "joint paths", "no price", "basis", "short options", "funding", "stablecoin",
+    "feed confidence", "old prices", "spread of options",
+)  # fmt: skip
+FASTER = ("liquidity", "time to close", "concentration")
+SEEDS = st.integers(0, 2**31)
+
+
+@cache
+def without_credit() -> Prepared:
+    """No residuals: no joint paths and no credit."""
+    return prepare(changed.small_market(), MarginPolicy(), [replace(markets.forecasts(), residuals=None)])
+
+
+@cache
+def doubtful() -> Prepared:
+    """A market in which every contingency charges: fallen coin, old and doubtful prices, fat paths."""
+    market = changed.with_asset("USDC", price_usd=Decimal("0.95"), age_s=600.0, confidence=0.5)
+    forecast = markets.forecasts()
+    assert forecast.residuals is not None
+    rows = tuple(tuple(3 * x for x in row) for row in forecast.residuals.rows)
+    return prepare(market, MarginPolicy(), [replace(forecast, residuals=replace(forecast.residuals, rows=rows))])
+
+
+def scaled(account: Account, factor: str) -> Account:
+    return replace(
+        account, positions=tuple(replace(p, quantity=p.quantity * Decimal(factor)) for p in account.positions)
+    )
+
+
+def drawn(seed: int, largest: int = 12) -> Account:
+    """An account drawn at random in the small market."""
+    rng = np.random.default_rng(seed)
+    symbols = [i.symbol for i in changed.small_market().instruments]
+    chosen = rng.choice(symbols, int(rng.integers(1, largest)), replace=False)
+    size = {"BTC-USD": 1000.0, "SOL-PERP": 100.0}
+    return changed.holding(*((str(s), round(float(rng.normal()) * size.get(str(s), 3.0), 3)) for s in chosen))
+
+
+def both(one: Account, other: Account) -> Account:
+    """Two accounts in one, positions of one instrument netted."""
+    sums: dict[str, Decimal] = {}
+    for position in (*one.positions, *other.positions):
+        sums[position.instrument] = sums.get(position.instrument, Decimal(0)) + position.quantity
+    return changed.holding(*((symbol, str(quantity)) for symbol, quantity in sums.items()))
+
+
+@pytest.mark.parametrize("factor", ["0.25", "3", "40"])
+@pytest.mark.parametrize("ready", [changed.prepared, doubtful])
+def test_losses_and_contingencies_are_of_degree_one(ready: type[Prepared], factor: str) -> None:
+    market: Prepared = ready()
+    one = running(changed.everything(), market).figures().components
+    many = running(scaled(changed.everything(), factor), market).figures().components
+    assert set(one) <= {*LINEAR, *FASTER}
+    for name in set(one) & set(LINEAR):
+        assert many[name] == pytest.approx([float(factor) * x for x in one[name]], rel=1e-12)
+
+
+def test_every_component_appears_in_the_law_above() -> None:
+    found = {name for ready in (changed.prepared, doubtful) for name in charged(ready())}
+    assert found == {*LINEAR, *FASTER} - {"no price", "concentration"}
+
+
+def charged(ready: Prepared) -> set[str]:
+    figures = running(changed.everything(), ready).figures().components
+    return {name for name, amounts in figures.items() if any(amounts)}
+
+
+@pytest.mark.parametrize("name", FASTER)
+@pytest.mark.parametrize("side", [1, -1])
+def test_size_costs_more_than_in_proportion(name: str, side: int) -> None:
+    # 5e9 of open interest at 58,300 is 85,763 coins; beyond the whole the share stays 1 and the charge is linear.
+    grid = np.linspace(0.0, 84_000.0, 29)
+    policy = MarginPolicy(largest_position_usd=Decimal("1e12"))
+    ready = prepare(changed.small_market(), policy, [markets.forecasts()])
+    costs = [
+        running(changed.holding(("BTC-PERP", side * q)), ready).figures().components[name][0] for q in grid.tolist()
+    ]
+    steps = np.diff(costs)
+    assert costs[0] == 0.0
+    assert (steps >= 0).all()
+    assert (np.diff(steps) >= -1e-9 * costs[-1]).all()
+    assert costs[-1] > 2 * 28 * costs[1]
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.1, 1.7])
+@pytest.mark.parametrize(
+    "account",
+    [
+        changed.holding(("BTC-PERP", 1), ("ETH-PERP", 15), ("SOL-PERP", -100)),
+        changed.holding(("BTC-USD", -3000)),
+        changed.holding((changed.CALL, -4)),
+        changed.holding((changed.PUT, -2), ("BTC-27SEP24", 3)),
+    ],
+    ids=["linear", "inverse", "short call", "short put, long future"],
+)
+def test_a_larger_forecast_loss_never_lowers(account: Account, factor: float) -> None:
+    before = changed.quoted(account)
+    after = changed.quoted(account, forecasts=[changed.with_tails(lambda tail: changed.times(tail, factor))])
+    assert after.initial >= before.initial
+    assert after.maintenance >= before.maintenance
+    assert after.levels.equity <= before.levels.equity
+
+
+def test_a_larger_static_range_never_lowers() -> None:
+    account = changed.holding(("BTC-PERP", 1), ("ETH-PERP", 15), ("SOL-PERP", -100))
+    found = [
+        changed.quoted(account, policy=MarginPolicy(static=StaticPolicy(multiplier=m)), forecasts=[])
+        for m in (1.0, 1.2, 1.5, 3.0)
+    ]
+    assert all(a.initial < b.initial and a.maintenance < b.maintenance for a, b in pairwise(found))
+
+
+def test_a_higher_confidence_of_the_forecast_never_lowers() -> None:
+    account = changed.holding(("BTC-PERP", 1), (changed.CALL, -4), ("ETH-PERP", 15), ("SOL-PERP", -100))
+    levels = [(0.98, 0.98), (0.99, 0.99), (0.99, 0.995), (0.995, 0.995)]
+    found = [
+        changed.quoted(account, policy=MarginPolicy(scan=ScanPolicy(es_level=es, var_level=var))) for es, var in levels
+    ]
+    assert all(a.initial <= b.initial and a.maintenance <= b.maintenance for a, b in pairwise(found))
+    assert found[0].initial < found[-1].initial
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("vol_up", (0.3, 0.45, 0.9)), ("vol_down", (0.0, 0.25, 0.5)), ("skew", (0.0, 0.15, 0.3)),
+        ("tail_cover", (0.5, 1.0, 1.5)), ("named_cover", (0.5, 1.0, 2.0)), ("span_cover", (0.1, 0.33, 0.6)),
+    ],
+)  # fmt: skip
+def test_a_wider_scenario_never_lowers(field: str, values: tuple[float, ...]) -> None:
+    for account in (changed.holding((changed.CALL, -4)), changed.holding((changed.PUT, -4), (changed.WING, 9))):
+        found = [
+            changed.quoted(account, policy=MarginPolicy(scenarios=ScenarioPolicy(**{field: v}))).initial for v in values
+        ]
+        assert found == sorted(found)
+
+
+def test_the_grid_sees_only_its_points() -> None:
+    """A larger range may lower the margin of what loses between two points of the grid: the limit of any grid."""
+    fly = changed.holding((changed.PUT, 5), (changed.CALL, 5), ("BTC-6SEP24-58000-C", -5), ("BTC-6SEP24-58000-P", -5))
+    only = MarginPolicy(scenarios=ScenarioPolicy(families=("grid",), steps=1))
+    fine = MarginPolicy(scenarios=ScenarioPolicy(families=("grid",), steps=64))
+    coarse, exact = (changed.quoted(fly, policy=policy).initial for policy in (only, fine))
+    assert coarse <= exact
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, SEEDS)
+def test_losses_of_two_accounts_together_are_no_more_than_apart(one: int, other: int) -> None:
+    accounts = drawn(one), drawn(other)
+    apart = [running(account, without_credit()).figures().components for account in accounts]
+    joined = running(both(*accounts), without_credit()).figures().components
+    for name in ("scan", "spread of options", "short options", "funding", "no price"):
+        for margin in (0, 1):
+            most = sum(found.get(name, (0.0, 0.0))[margin] for found in apart)
+            assert joined.get(name, (0.0, 0.0))[margin] <= most + 1e-9 * (1 + most)
+
+
+def test_what_netting_costs_is_not_subadditive() -> None:
+    long, short = changed.holding(("BTC-PERP", 1)), changed.holding(("BTC-27SEP24", -1))
+    assert changed.component(changed.quoted(long), "basis") == 0
+    assert changed.component(changed.quoted(short), "basis") == 0
+    together = changed.quoted(both(long, short))
+    assert changed.component(together, "basis") > 0
+    assert together.initial < changed.quoted(long).initial + changed.quoted(short).initial  # the hedge still saves
+
+
+def test_size_is_not_subadditive() -> None:
+    account = changed.holding(("BTC-PERP", 20_000))
+    assert changed.quoted(both(account, account)).initial > 2 * changed.quoted(account).initial
+
+
+def test_the_credit_is_not_subadditive() -> None:
+    """Two accounts that each earned a credit may lose it together: what diversified one concentrates the other."""
+    first = changed.holding(("BTC-PERP", 1), ("ETH-PERP", -20))
+    second = changed.holding(("BTC-PERP", -1), ("ETH-PERP", -3))
+    credits = [changed.component(changed.quoted(account), "inter-underlying credit") for account in (first, second)]
+    together = changed.quoted(both(first, second))
+    assert credits[0] < 0
+    assert changed.component(together, "inter-underlying credit") == 0  # one coin is left
+    assert together.initial < changed.quoted(first).initial + changed.quoted(second).initial
+
+
+def test_a_long_call_and_a_short_put_are_a_discounted_future() -> None:
+    market = changed.small_market()
+    future = market.quotes["BTC-27SEP24"].mark
+    synthetic, outright = changed.holding((changed.CALL, 1), (changed.PUT, -1)), changed.holding(("BTC-27SEP24", 1))
+    forward = next(f for f in market.underlyings["BTC"].forwards if f.price == future)
+    discount = math.exp(-forward.rate * (forward.expiry_ns - market.as_of_ns) / (365 * markets.DAY_NS))
+    pairs = [running(account, changed.prepared()).figures().components for account in (synthetic, outright)]
+    for name in ("scan", "liquidity", "joint paths"):
+        for margin in (0, 1):
+            whole = pairs[1][name][margin]
+            assert pairs[0][name][margin] == pytest.approx(discount * whole, rel=5e-3 if name == "liquidity" else 1e-9)
+    assert pairs[0]["spread of options"] == pytest.approx((0.0, 0.0), abs=1e-9)
+    assert pairs[0]["short options"][0] == 0.0  # the call covers the put at its strike
+    ratio = changed.quoted(synthetic).initial / changed.quoted(outright).initial
+    assert float(ratio) == pytest.approx(discount, rel=2e-3)
+
+
+def test_hedged_parity_needs_nothing_but_its_basis() -> None:
+    hedged = changed.holding((changed.CALL, 1), (changed.PUT, -1), ("BTC-27SEP24", "-0.99671785"))
+    found = changed.quoted(hedged)
+    assert changed.component(found, "scan") < Decimal("0.01") * changed.quoted(changed.holding(("BTC-PERP", 1))).initial
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS)
+def test_the_statement_adds_up_to_the_cent(seed: int) -> None:
+    found = changed.quoted(drawn(seed))
+    _adds_up(found)
+    assert found.maintenance <= found.initial
+    assert found.levels.maintenance < found.levels.call < found.levels.initial < found.levels.release
+
+
+def _adds_up(found: MarginResult) -> None:
+    assert sum((c.initial for c in found.components), Decimal(0)) == found.initial
+    assert sum((c.maintenance for c in found.components), Decimal(0)) == found.maintenance
+    assert sum((p.initial for p in found.positions), Decimal(0)) == found.initial
+    assert sum((p.maintenance for p in found.positions), Decimal(0)) == found.maintenance
+    for c in found.components:
+        assert sum((p.components.get(c.name, Decimal(0)) for p in found.positions), Decimal(0)) == c.initial
+    for p in found.positions:
+        assert sum(p.components.values(), Decimal(0)) == p.initial
+
+
+@settings(max_examples=15, deadline=None)
+@given(SEEDS, st.randoms(use_true_random=False))
+def test_the_order_of_positions_matters_by_rounding_alone(seed: int, random: "np.random.Generator") -> None:
+    account = drawn(seed)
+    mixed: list[Position] = list(account.positions)
+    random.shuffle(mixed)
+    one, other = changed.quoted(account), changed.quoted(replace(account, positions=tuple(mixed)))
+    slack = CENT * len(one.components)
+    assert abs(one.initial - other.initial) <= slack
+    assert abs(one.maintenance - other.maintenance) <= slack
+    assert abs(one.levels.equity - other.levels.equity) <= CENT
+
+
+@settings(max_examples=60, deadline=None)
+@given(SEEDS, st.integers(0, 40), st.sampled_from(["buy", "sell"]), st.sampled_from([0.01, 0.3, 3.0, 30.0]))
+def test_an_order_never_lowers(seed: int, which: int, side: str, size: float) -> None:
+    account, ready = drawn(seed, 5), changed.prepared()
+    instruments = changed.small_market().instruments
+    symbol = instruments[which % len(instruments)].symbol
+    mark = str(changed.small_market().quotes[symbol].mark)
+    placed = changed.order(symbol, "buy" if side == "buy" else "sell", str(size), mark)
+    before = quote(account, ready)
+    after = quote(replace(account, orders=(placed,)), ready)
+    slack = CENT * len(before.components)
+    assert after.initial >= before.initial - slack
+    assert after.maintenance >= before.maintenance - slack
+    assert after.levels.equity == before.levels.equity
+
+
+def test_the_joint_law_is_the_worst_of_those_tried() -> None:
+    account = changed.holding(("BTC-PERP", 1), ("ETH-PERP", 20), ("SOL-PERP", -300))
+    alone = [
+        changed.quoted(account, policy=MarginPolicy(paths=PathPolicy(correlations=(law,)))).initial
+        for law in ("history", "comonotone", "independent")
+    ]
+    assert changed.quoted(account).initial == max(alone)
+    assert min(alone) < max(alone)
+
+
+def test_the_paths_level_may_move_the_credit_either_way() -> None:
+    """A higher level of the paths raises every shortfall, but the credit is a ratio of two of them."""
+    account = changed.everything()
+    found = [
+        changed.quoted(account, policy=MarginPolicy(paths=PathPolicy(es_level=level))).initial
+        for level in (0.9, 0.95, 0.975, 0.99)
+    ]
+    scans = [float(x) for x in found]
+    assert max(scans) <= 1.1 * min(scans)
+
+
+def test_no_requirement_is_negative_or_nan() -> None:
+    ready = changed.prepared()
+    for seed in range(30):
+        account = drawn(seed)
+        book_charges, _, _ = charges_of(ready, running(account, ready).book)
+        assert all(np.isfinite(c.initial).all() and np.isfinite(c.maintenance).all() for c in book_charges)
+        found = quote(account, ready)
+        assert found.initial >= found.maintenance >= 0
