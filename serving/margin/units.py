@@ -11,6 +11,7 @@ from serving.margin.priced_market import OptionTerms, PricedMarket
 from serving.margin.pricing.black import black_value, revalue_options
 from serving.margin.scenarios.scenario_set import ScenarioSet
 from serving.margin.scenarios.vol import term_scale
+from serving.margin.smile_shocks import shaped_vols
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -38,12 +39,15 @@ def _option_pnl(market: PricedMarket, scenarios: ScenarioSet, policy: ScenarioPo
     terms = _taken(market.options, rows)
     size = (scenarios.size, len(rows))
     factor, log_factor, vol = np.empty(size), np.empty(size), np.empty(size)
-    spread = np.clip(np.log(terms.strike / terms.forward) / (terms.vol * np.sqrt(terms.years)), -WIDEST, WIDEST)
+    deviation = np.maximum(terms.vol * np.sqrt(terms.years), np.finfo(float).tiny)
+    spread = np.clip(np.log(terms.strike / terms.forward) / deviation, -WIDEST, WIDEST)
     floor = np.minimum(terms.vol, policy.vol_floor)
     _shock(
         scenarios.move, scenarios.vol, scenarios.tilt, scenarios.wing, market.underlying[rows], market.share[rows],
         terms.vol, term_scale(terms.years, policy), spread, floor, factor, log_factor, vol,
     )  # fmt: skip
+    if scenarios.tilt.any() or scenarios.wing.any():
+        vol = shaped_vols(market, rows, scenarios, vol)
     now = black_value(terms.forward, terms.strike, terms.vol, terms.years, terms.is_call, terms.discount)
     then = revalue_options(
         terms.forward, terms.strike, terms.years, terms.is_call, terms.discount, factor, log_factor, vol

@@ -130,6 +130,12 @@ def test_perpetuals_and_spot() -> None:
     assert net(replace(one, base_counts=False)) == pytest.approx((4 - 0.065 * 202, 4 - 0.05 * 202))
 
 
+def test_spot_counts_for_less_initially_where_the_venue_says_so() -> None:
+    rule = msgspec.structs.replace(PUBLISHED, base_initial=0.9)
+    found = standard_margin(StandardAccount(0.0, 1.0, (market(base=3.0),)), rule)
+    assert (found.net_initial, found.net_maintenance) == pytest.approx((216.0, 240.0))
+
+
 @given(st.integers(0, 40), st.floats(0.1, 30))
 def test_twice_the_account_needs_twice_the_margin(seed: int, scale: float) -> None:
     one = drawn(seed)
