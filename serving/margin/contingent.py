@@ -17,7 +17,7 @@ from serving.margin.contingencies.depeg import depeg
 from serving.margin.contingencies.feeds import low_confidence, stale_price
 from serving.margin.contingencies.funding import funding
 from serving.margin.contingencies.short_options import short_option_minimum
-from serving.margin.objects import Instrument, MarketSnapshot
+from serving.margin.objects import AssetPrice, Instrument, MarketSnapshot, Quote, Underlying
 from serving.margin.policy import MarginPolicy
 from serving.margin.priced_market import PricedMarket
 from serving.margin.ranges import Ranges
@@ -67,16 +67,17 @@ def contingent_of(market: PricedMarket, greeks: UnitGreeks, ranges: Ranges, poli
 def _rates(market: PricedMarket, ranges: Ranges, policy: MarginPolicy) -> dict[str, tuple[FloatArray, FloatArray]]:
     """Charges that are proportional to the size of a position, of one contract each way."""
     snapshot, listed = market.snapshot, market.snapshot.instruments
-    doubts = np.array([_doubt(i, snapshot) for i in listed], dtype=np.float64).reshape(-1, 3)
+    doubts = np.array([_doubt(i, snapshot, policy) for i in listed], dtype=np.float64).reshape(-1, 3)
     stable, confidence, age_s = doubts[:, 0].copy(), doubts[:, 1].copy(), doubts[:, 2].copy()
     spot = market.usd_per_point * market.spot[market.underlying]
     notional = np.where(market.options.is_option, spot, market.mark_usd)
-    paid = np.array([_funding_rate(i, snapshot) for i in listed], dtype=np.float64)
+    rates = [_funding_rate(i, snapshot) for i in listed]
+    paid, unknown = np.array([r or 0.0 for r in rates], dtype=np.float64), np.array([r is None for r in rates])
     perpetual = np.array([float(i.kind == "perpetual") for i in listed], dtype=np.float64)
     width = np.maximum(ranges.down, ranges.up)[market.underlying]
     horizon = np.full(len(listed), float(ranges.horizon_s))
     charges: dict[str, Callable[[FloatArray], FloatArray]] = {
-        "funding": lambda n: funding(n * perpetual, paid, policy.funding),
+        "funding": lambda n: funding(n * perpetual, paid, policy.funding, unknown),
         "stablecoin": lambda n: depeg(n, stable, policy.depeg),
         "feed confidence": lambda n: low_confidence(n, confidence, policy.feeds),
         "old prices": lambda n: stale_price(n, width, age_s, horizon, policy.feeds),
@@ -85,24 +86,53 @@ def _rates(market: PricedMarket, ranges: Ranges, policy: MarginPolicy) -> dict[s
     return {name: (long, short) for name, (long, short) in both.items() if long.any() or short.any()}
 
 
-def _funding_rate(instrument: Instrument, snapshot: MarketSnapshot) -> float:
+def _funding_rate(instrument: Instrument, snapshot: MarketSnapshot) -> float | None:
     quote = snapshot.quotes.get(instrument.symbol)
-    return 0.0 if quote is None else quote.funding_rate_8h
+    return None if quote is None else quote.funding_rate_8h
 
 
-def _doubt(instrument: Instrument, snapshot: MarketSnapshot) -> tuple[float, float, float]:
+def _doubt(instrument: Instrument, snapshot: MarketSnapshot, policy: MarginPolicy) -> tuple[float, float, float]:
     """Price of the stablecoin it settles in, worst confidence and greatest age of what it is valued with."""
-    asset, quote = snapshot.assets.get(instrument.settlement), snapshot.quotes.get(instrument.symbol)
-    underlying = snapshot.underlyings.get(instrument.underlying)
-    confidences = [x.confidence for x in (asset, quote, underlying) if x is not None]
-    ages = [x.age_s for x in (asset, quote, underlying) if x is not None]
+    feeds = _feeds(instrument, snapshot)
+    quote, underlying = snapshot.quotes.get(instrument.symbol), snapshot.underlyings.get(instrument.underlying)
+    confidences = [0.0 if x.confidence is None else x.confidence for _, x in feeds]
+    ages = [policy.feeds.missing_age_s if x.age_s is None else x.age_s for _, x in feeds]
     if underlying is not None and instrument.is_option:
-        curve = [f.confidence for f in underlying.forwards if f.expiry_ns == instrument.expiry_ns]
         own = quote is not None and quote.vol is not None  # the smile is not looked at then
-        smiles = [s.confidence for s in underlying.smiles if s.expiry_ns == instrument.expiry_ns and not own]
-        confidences += [*curve, *smiles]
+        curve = (f.confidence for f in underlying.forwards if f.expiry_ns == instrument.expiry_ns)
+        smiles = (s.confidence for s in underlying.smiles if s.expiry_ns == instrument.expiry_ns and not own)
+        confidences += [c for c in (*curve, *smiles) if c is not None]
+    asset = snapshot.assets.get(instrument.settlement)
     stable = float(asset.price_usd) if asset is not None and asset.stable else 1.0
     return stable, min(confidences, default=0.0), max(ages, default=0.0)
+
+
+def _feeds(instrument: Instrument, snapshot: MarketSnapshot) -> list[tuple[str, AssetPrice | Quote | Underlying]]:
+    """Feeds that an instrument is valued with, by what they are of."""
+    found = (
+        (f"asset {instrument.settlement}", snapshot.assets.get(instrument.settlement)),
+        (f"quote of {instrument.symbol}", snapshot.quotes.get(instrument.symbol)),
+        (f"underlying {instrument.underlying}", snapshot.underlyings.get(instrument.underlying)),
+    )
+    return [(name, feed) for name, feed in found if feed is not None]
+
+
+def remarks_of(instrument: Instrument, snapshot: MarketSnapshot, policy: MarginPolicy) -> list[str]:
+    """What had to be assumed of an instrument's feeds and of its volatility."""
+    notes = []
+    for name, feed in _feeds(instrument, snapshot):
+        if feed.age_s is None:
+            notes.append(f"{name}: age_s is not known; taken as {policy.feeds.missing_age_s:g} s")
+        if feed.confidence is None:
+            notes.append(f"{name}: confidence is not known; taken as 0")
+    quote = snapshot.quotes.get(instrument.symbol)
+    if quote is not None and instrument.kind == "perpetual" and quote.funding_rate_8h is None:
+        notes.append(
+            f"{instrument.symbol}: funding_rate_8h is not known; {policy.funding.missing_rate_8h:g} is charged"
+        )
+    if quote is not None and instrument.is_option and quote.vol is None:
+        notes.append(f"{instrument.symbol}: no quoted vol; that of its smile, or else of its mark, is used")
+    return notes
 
 
 def contingent_charges(

@@ -31,7 +31,7 @@ class Funds:
     notes: tuple[str, ...]
 
 
-def funds_of(account: Account, book: Book, prepared: Prepared) -> Funds:
+def funds_of(account: Account, book: Book, prepared: Prepared, *, haircut: bool = True) -> Funds:
     r"""Equity of an account.
 
     .. math:: E = \sum_a counted_a - \sum_d owed_d + unrealised
@@ -40,6 +40,10 @@ def funds_of(account: Account, book: Book, prepared: Prepared) -> Funds:
     the liquidation time, more where the account is long what falls with it; a stablecoin
     the policy's share; anything else has no forecast and counts for nothing.
 
+    Parameters
+    ----------
+    haircut : false where the rule charges its own haircuts: collateral then counts at its price.
+
     Raises
     ------
     MarketError
@@ -47,9 +51,7 @@ def funds_of(account: Account, book: Book, prepared: Prepared) -> Funds:
     """
     cash = tuple(c for c in account.collateral if c.asset == USD and USD not in prepared.market.snapshot.assets)
     rest = tuple(c for c in account.collateral if c not in cash)
-    lines, notes = collateral_lines(
-        _holdings(rest, book, prepared), float(prepared.policy.scan.liquidation_s), prepared.policy.collateral
-    )
+    lines, notes = _lines(rest, book, prepared) if haircut else (tuple(_whole(c, prepared) for c in rest), ())
     dollars = tuple(_dollars(c) for c in cash)
     owed = tuple(
         debt_line(d.asset, d.quantity, _price(d.asset, prepared).price_usd, _price(d.asset, prepared).stable)
@@ -58,6 +60,19 @@ def funds_of(account: Account, book: Book, prepared: Prepared) -> Funds:
     profit = down(float(np.add.reduce(book.unrealised)), "unrealised profit")
     every = (*dollars, *lines, *owed)
     return Funds(sum((line.counted for line in every), ZERO) + profit, every, notes)
+
+
+def _lines(
+    posted: tuple[Collateral, ...], book: Book, prepared: Prepared
+) -> tuple[tuple[CollateralLine, ...], tuple[str, ...]]:
+    """Lines after the policy's haircuts."""
+    horizon_s = float(prepared.policy.scan.liquidation_s)
+    return collateral_lines(_holdings(posted, book, prepared), horizon_s, prepared.policy.collateral)
+
+
+def _whole(posted: Collateral, prepared: Prepared) -> CollateralLine:
+    value = down(posted.quantity * _price(posted.asset, prepared).price_usd, f"collateral {posted.asset}")
+    return CollateralLine(asset=posted.asset, value=value, counted=value)
 
 
 def _dollars(cash: Collateral) -> CollateralLine:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from features.errors import lookup
 from serving.margin.charge import Charge
 from serving.margin.closing import closing_charges
-from serving.margin.contingent import contingent_charges
+from serving.margin.contingent import contingent_charges, remarks_of
 from serving.margin.funds import Funds, funds_of
 from serving.margin.holdings import Book, book_of
 from serving.margin.levels import levels
@@ -73,7 +73,7 @@ def quote_rule(account: Account, prepared: Prepared, rule: str, parameters: Any 
     charges = book.charges(placed, prepared.market.snapshot, given)
     bare = msgspec.structs.replace(placed, orders=())
     held = book_of(bare, placed.positions, prepared.market, prepared.policy)
-    funds = funds_of(account, held, prepared)
+    funds = funds_of(account, held, prepared, haircut=not book.haircuts)
     uncharged = bool(account.orders) and not book.orders
     notes = ("open orders are not charged under this rule",) if uncharged else ()
     result = _result(account, prepared, rule, charges, _rows(placed.positions, bare), funds, (*notes, *funds.notes))
@@ -88,7 +88,9 @@ def charges_of(prepared: Prepared, book: Book) -> tuple[list[Charge], Scanned, l
     rows, held, market, policy = book.rows, len(book.positions.quantity), prepared.market, prepared.policy
     closing, notes = closing_charges(prepared.closing, market, rows, held, both, policy)
     contingent = contingent_charges(prepared.contingent, market, rows, held, policy)
-    return [*charges, *closing, *contingent], initial, [*book.notes, *notes]
+    listed = market.snapshot.instruments
+    assumed = [note for i in rows.instrument for note in remarks_of(listed[i], market.snapshot, policy)]
+    return [*charges, *closing, *contingent], initial, [*book.notes, *notes, *assumed]
 
 
 def worst_scenario(prepared: Prepared, scanned: Scanned) -> str:

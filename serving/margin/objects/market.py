@@ -10,6 +10,14 @@ from serving.margin.objects.checks import finite, fraction, named, not_negative,
 from serving.margin.objects.instruments import Instrument
 
 
+def _check_feed(age_s: float | None, confidence: float | None, what: str) -> None:
+    """Refuse an age or a confidence that is none; one that is left out is not known, which counts as bad."""
+    if age_s is not None:
+        not_negative(age_s, f"{what}: age_s", MarketError)
+    if confidence is not None:
+        fraction(confidence, f"{what}: confidence", MarketError)
+
+
 class Quote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Prices of one instrument.
 
@@ -17,7 +25,8 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     unit of the underlying). ``vol``: implied volatility of an option, annualised;
     without it the smile's, without that the mark's. ``open_interest``: contracts.
     ``volume_24h_usd``: traded in the last day. ``funding_rate_8h``: of the mark, paid
-    by the long. ``age_s``: of the mark, seconds. ``confidence``: of the feed in it.
+    by the long. ``age_s``: of the mark, seconds. ``confidence``: of the feed in it. What of these is left
+    out is not known, and charged as the policy says of what is missing.
     """
 
     mark: Decimal
@@ -25,9 +34,9 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     vol: float | None = None
     open_interest: Decimal | None = None
     volume_24h_usd: Decimal | None = None
-    funding_rate_8h: float = 0.0
-    age_s: float = 0.0
-    confidence: float = 1.0
+    funding_rate_8h: float | None = None
+    age_s: float | None = None
+    confidence: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse numbers that are none."""
@@ -39,18 +48,21 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         for field in ("open_interest", "volume_24h_usd"):
             if getattr(self, field) is not None:
                 not_negative(getattr(self, field), f"quote: {field}", MarketError)
-        finite(self.funding_rate_8h, "quote: funding_rate_8h", MarketError)
-        not_negative(self.age_s, "quote: age_s", MarketError)
-        fraction(self.confidence, "quote: confidence", MarketError)
+        if self.funding_rate_8h is not None:
+            finite(self.funding_rate_8h, "quote: funding_rate_8h", MarketError)
+        _check_feed(self.age_s, self.confidence, "quote")
 
 
 class Forward(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Forward price of one expiry and the annual rate at which its payments are discounted."""
+    """Forward price of one expiry and the annual rate at which its payments are discounted.
+
+    ``confidence``: of a feed of its own; without it the spot's.
+    """
 
     expiry_ns: int
     price: Decimal
     rate: float = 0.0
-    confidence: float = 1.0
+    confidence: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse numbers that are none."""
@@ -58,7 +70,7 @@ class Forward(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         finite(self.rate, f"forward of {self.expiry_ns}: rate", MarketError)
         if abs(self.rate) > 1:
             raise MarketError(f"forward of {self.expiry_ns}: rate is {self.rate} a year; give a fraction (0.05 is 5 %)")
-        fraction(self.confidence, f"forward of {self.expiry_ns}: confidence", MarketError)
+        _check_feed(None, self.confidence, f"forward of {self.expiry_ns}")
 
 
 class Svi(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,6 +92,7 @@ class Smile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Implied volatility of one expiry: an SVI slice, or quoted strikes with their volatilities.
 
     ``half_spread_vol``: half the usual distance of bid and ask in volatility (0.01 is a point).
+    ``confidence``: of a feed of its own; without it the spot's.
     """
 
     expiry_ns: int
@@ -87,7 +100,7 @@ class Smile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     strikes: tuple[float, ...] = ()
     vols: tuple[float, ...] = ()
     half_spread_vol: float | None = None
-    confidence: float = 1.0
+    confidence: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse a smile that says nothing or contradicts itself."""
@@ -104,7 +117,7 @@ class Smile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             volatility(vol, f"{what}: a vol", MarketError)
         if self.half_spread_vol is not None:
             not_negative(self.half_spread_vol, f"{what}: half_spread_vol", MarketError)
-        fraction(self.confidence, f"{what}: confidence", MarketError)
+        _check_feed(None, self.confidence, what)
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -152,8 +165,8 @@ class Underlying(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     open_interest_usd: Decimal | None = None
     volume_24h_usd: Decimal | None = None
     market_cap_usd: Decimal | None = None
-    age_s: float = 0.0
-    confidence: float = 1.0
+    age_s: float | None = None
+    confidence: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse crossed books, unsorted ladders and numbers that are none."""
@@ -161,8 +174,7 @@ class Underlying(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         for field in ("open_interest_usd", "volume_24h_usd", "market_cap_usd"):
             if getattr(self, field) is not None:
                 not_negative(getattr(self, field), f"underlying: {field}", MarketError)
-        not_negative(self.age_s, "underlying: age_s", MarketError)
-        fraction(self.confidence, "underlying: confidence", MarketError)
+        _check_feed(self.age_s, self.confidence, "underlying")
         for field in ("forwards", "smiles", "settled"):
             unique((item.expiry_ns for item in getattr(self, field)), f"underlying: {field} of", MarketError)
         self._refuse_crossed()
@@ -193,8 +205,8 @@ class AssetPrice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     volume_24h_usd: Decimal | None = None
     deposits_usd: Decimal | None = None
     scale_start_usd: Decimal | None = None
-    age_s: float = 0.0
-    confidence: float = 1.0
+    age_s: float | None = None
+    confidence: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse numbers that are none."""
@@ -202,8 +214,7 @@ class AssetPrice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         for field in ("volume_24h_usd", "deposits_usd", "scale_start_usd"):
             if getattr(self, field) is not None:
                 not_negative(getattr(self, field), f"asset: {field}", MarketError)
-        not_negative(self.age_s, "asset: age_s", MarketError)
-        fraction(self.confidence, "asset: confidence", MarketError)
+        _check_feed(self.age_s, self.confidence, "asset")
 
 
 class MarketSnapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -43,6 +43,7 @@ RULES: Final[dict[str, RuleBook]] = {
         derive_standard.Parameters,
         lambda: derive_standard.PUBLISHED,
         orders=False,
+        haircuts=True,
     ),
     "derive_portfolio": RuleBook(
         "scenario portfolio margin",
@@ -50,6 +51,7 @@ RULES: Final[dict[str, RuleBook]] = {
         derive_portfolio.Parameters,
         lambda: derive_portfolio.PUBLISHED,
         orders=False,
+        haircuts=True,
     ),
     "deribit_portfolio": _published(
         "deribit_portfolio",

@@ -68,6 +68,6 @@ def charges(account: Account, market: MarketSnapshot, parameters: Parameters) ->
 
 def _funding(account: Account, market: MarketSnapshot, delta: FloatArray, hours: float) -> FloatArray:
     """Funding that each perpetual would pay; what it would receive is no credit."""
-    rates = [market.quotes[p.instrument].funding_rate_8h for p in account.positions]
+    rates = [market.quotes[p.instrument].funding_rate_8h or 0.0 for p in account.positions]
     paid: FloatArray = np.maximum(delta * np.array(rates), 0.0) * hours / 8
     return paid

@@ -16,7 +16,7 @@ class RuleBook:
 
     ``charges``: (account, market, parameters) -> charges, one row a position in the account's order.
     ``parameters``: type of the parameters; ``published``: makes those that the venue publishes.
-    ``orders``: whether open orders are charged.
+    ``orders``: whether open orders are charged. ``haircuts``: whether its charges hold those of the collateral.
     """
 
     title: str
@@ -24,3 +24,4 @@ class RuleBook:
     parameters: type
     published: Callable[[], Any]
     orders: bool
+    haircuts: bool = False

@@ -1,7 +1,7 @@
 """A market, forecasts and accounts to margin: three coins, perpetuals, futures, options, linear and settled in coin."""
 
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -31,6 +31,7 @@ DAY_NS: Final = 24 * HOUR_NS
 EXPIRIES: Final = {"6SEP24": 3 * DAY_NS + 18 * HOUR_NS, "27SEP24": 24 * DAY_NS + 18 * HOUR_NS, "27DEC24": 115 * DAY_NS}
 SPOT: Final = {"BTC": 58_300.0, "ETH": 2_480.0, "SOL": 131.0}
 DAILY_VOL: Final = {"BTC": 0.026, "ETH": 0.033, "SOL": 0.045}
+FRESH: Final[Any] = {"age_s": 0.5, "confidence": 1.0}
 LADDER: Final = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2)
 
 
@@ -62,9 +63,9 @@ def market(as_of_ns: int = AS_OF_NS) -> MarketSnapshot:
         if coin != "SOL":
             _add_options(coin, spot, as_of_ns, underlyings[coin], instruments, quotes)
     assets = {
-        "USDC": AssetPrice(price_usd=Decimal("1.0001"), stable=True, volume_24h_usd=Decimal("5e9")),
-        "BTC": AssetPrice(price_usd=Decimal(str(SPOT["BTC"])), underlying="BTC"),
-        "ETH": AssetPrice(price_usd=Decimal(str(SPOT["ETH"])), underlying="ETH"),
+        "USDC": AssetPrice(price_usd=Decimal("1.0001"), stable=True, volume_24h_usd=Decimal("5e9"), **FRESH),
+        "BTC": AssetPrice(price_usd=Decimal(str(SPOT["BTC"])), underlying="BTC", **FRESH),
+        "ETH": AssetPrice(price_usd=Decimal(str(SPOT["ETH"])), underlying="ETH", **FRESH),
     }
     return MarketSnapshot(
         as_of_ns=as_of_ns, instruments=tuple(instruments), quotes=quotes, underlyings=underlyings, assets=assets
@@ -99,6 +100,7 @@ def _underlying(coin: str, spot: float, as_of_ns: int) -> Underlying:
         open_interest_usd=Decimal("5e9"),
         volume_24h_usd=Decimal("1e10"),
         market_cap_usd=Decimal("5e11"),
+        **FRESH,
     )
 
 
@@ -128,6 +130,7 @@ def _add_linear(coin: str, spot: float, as_of_ns: int, instruments: list[Instrum
             open_interest=Decimal("1e5"),
             volume_24h_usd=volume,
             funding_rate_8h=0.0001 if terms.kind == "perpetual" else 0.0,
+            **FRESH,
         )
 
 
@@ -162,7 +165,7 @@ def _add_options(
                         option="call" if option == "call" else "put",
                     )
                 )
-                quotes[symbol] = Quote(mark=Decimal(f"{value:.4f}"), vol=vol, open_interest=Decimal(1000))
+                quotes[symbol] = Quote(mark=Decimal(f"{value:.4f}"), vol=vol, open_interest=Decimal(1000), **FRESH)
 
 
 def forecasts(as_of_ns: int = AS_OF_NS, paths: int = 500, seed: int = 7) -> ForecastSet:

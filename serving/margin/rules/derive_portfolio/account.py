@@ -133,7 +133,9 @@ def follows(asset: str, market: PricedMarket) -> str | None:
 def _holding(asset: str, amount: float, market: PricedMarket, parameters: Parameters, *, hedges: bool) -> Holding:
     terms = parameters.collateral.get(asset, COUNTS_FOR_NOTHING)
     price = market.snapshot.assets.get(asset)
-    return _haircut(terms, amount, market.asset_usd(asset), 1.0 if price is None else price.confidence, hedges=hedges)
+    return _haircut(
+        terms, amount, market.asset_usd(asset), 1.0 if price is None else price.confidence or 0.0, hedges=hedges
+    )
 
 
 def _spot_held(held: MarketHoldings, amount: float, parameters: Parameters) -> Holding:

@@ -122,7 +122,7 @@ def _one(name: str, positions: Sequence[Position], terms: Sequence[Instrument], 
     return MarketHoldings(
         name=name,
         spot=float(underlying.spot),
-        confidence=underlying.confidence,
+        confidence=underlying.confidence or 0.0,
         expiries=tuple(
             _expiry(date, [i for i in options if terms[i].expiry_ns == date], terms, market) for date in dates
         ),
@@ -141,14 +141,14 @@ def _expiry(date: int, held: Sequence[int], terms: Sequence[Instrument], market:
     row, underlying = market.row(first.symbol), snapshot.underlyings[first.underlying]
     forward, share = float(market.options.forward[row]), float(market.share[row])
     feed = next(f for f in underlying.forwards if f.expiry_ns == date)
-    smiles = [s.confidence for s in underlying.smiles if s.expiry_ns == date]
-    quotes = [snapshot.quotes[terms[i].symbol].confidence for i in held]
+    smiles = [s.confidence for s in underlying.smiles if s.expiry_ns == date and s.confidence is not None]
+    quotes = [snapshot.quotes[terms[i].symbol].confidence or 0.0 for i in held]
     return Expiry(
         seconds=float(market.options.years[row]) * YEAR_S,
         fixed=forward * (1 - share),
         variable=forward * share,
         rate=feed.rate,
-        confidence=min(feed.confidence, *smiles, *quotes),
+        confidence=min([c for c in (feed.confidence, *smiles, *quotes) if c is not None], default=1.0),
     )
 
 
@@ -173,10 +173,10 @@ def _perpetual(position: Position, instrument: Instrument, market: PricedMarket)
     quote = market.snapshot.quotes[instrument.symbol]
     entry = mark if position.entry_price is None else float(position.entry_price)
     if instrument.contract == "linear":
-        return Perpetual(size, mark, quote.confidence, (mark - entry) * size)
+        return Perpetual(size, mark, quote.confidence or 0.0, (mark - entry) * size)
     if not entry > 0:
         raise SettingError(f"{instrument.symbol}: an inverse position needs an entry price above 0, or none")
-    return Perpetual(size / mark, mark, quote.confidence, (mark / entry - 1) * size)
+    return Perpetual(size / mark, mark, quote.confidence or 0.0, (mark / entry - 1) * size)
 
 
 def scattered(values: FloatArray, rows: NDArray[np.int64], positions: int) -> FloatArray:

@@ -80,15 +80,15 @@ def _posted(account: Account, market: PricedMarket, cash: Cash) -> dict[str, tup
 def _market(name: str, held: MarketHoldings | None, posted: tuple[Collateral, ...], market: PricedMarket) -> Market:
     """One underlying with the collateral that follows it, in units of spot; or one asset that follows none."""
     assets, underlying = market.snapshot.assets, market.snapshot.underlyings.get(name)
-    confidence = min([assets[c.asset].confidence for c in posted if c.asset in assets], default=1.0)
+    confidence = min([assets[c.asset].confidence or 0.0 for c in posted if c.asset in assets], default=1.0)
     value = sum(float(c.quantity) * market.asset_usd(c.asset) for c in posted)
     if underlying is None:
         return Market(1.0, base=value, base_counts=False)
     spot, base = float(underlying.spot), value / float(underlying.spot)
     if held is None:
-        return Market(spot, underlying.confidence, base=base, base_confidence=confidence)
+        return Market(spot, underlying.confidence or 0.0, base=base, base_confidence=confidence)
     base += sum(held.spot_amounts)
-    return Market(spot, underlying.confidence, held.expiries, held.options, held.perpetuals, base, confidence)
+    return Market(spot, underlying.confidence or 0.0, held.expiries, held.options, held.perpetuals, base, confidence)
 
 
 def _rows(held: MarketHoldings | None) -> NDArray[np.int64]:

@@ -95,7 +95,6 @@ RESULT = MarginResult(
     positions=(),
     collateral=(),
     worst_scenario="down 1",
-    liquidation_prices={"BTC-30000-C": None},
 )
 
 

@@ -7,7 +7,6 @@ from numpy.testing import assert_allclose
 from features.errors import PriceError
 from serving.margin.pricing import contracts
 from serving.margin.pricing.black import black_value
-from serving.margin.pricing.forwards import forward_price
 
 
 def test_inverse_profit_is_that_of_buying_coin_and_owing_usd() -> None:
@@ -63,20 +62,3 @@ def test_prices_that_are_none_are_refused(bad: float) -> None:
         contracts.funding_pnl(1, 1.0, 100.0, 0.0, bad)
     with pytest.raises(PriceError, match=r"after is 0\.0; give a price above 0"):
         contracts.inverse_pnl_coin(1, 1.0, 100.0, 0.0)
-
-
-def test_forward_curve_has_constant_carry() -> None:
-    spot, rate = 50_000.0, 0.08
-    pillars = np.array([0.1, 0.35, 0.9])
-    years = np.array([0.0, 0.05, 0.1, 0.2, 0.9, 1.5])
-    curve = forward_price(years, spot, pillars, spot * np.exp(rate * pillars))
-    assert_allclose(curve, spot * np.exp(rate * years), rtol=1e-14)
-    assert_allclose(forward_price(years, spot, [], []), spot, rtol=1e-15)
-
-
-@pytest.mark.parametrize(("times", "prices"), [([0.2, 0.1], [1.0, 1.0]), ([0.0], [1.0]), ([0.1], [1.0, 2.0])])
-def test_forward_curves_that_are_none(times: list[float], prices: list[float]) -> None:
-    with pytest.raises(PriceError, match="pillars"):
-        forward_price(0.1, 1.0, times, prices)
-    with pytest.raises(PriceError, match=r"forward\[1\] is nan"):
-        forward_price(0.1, 1.0, [0.1], [np.nan])
