@@ -34,8 +34,8 @@ LEAST_NET: Final = 0.01
 class Closing:
     """What the market and the forecasts say of closing, prepared once.
 
-    ``sides``: by underlying, what stands against selling and against buying. ``widths``, shape (u, h): range
-    over each of ``horizons_s``, of which the first is the liquidation time. ``mpor_s``: period of risk of
+    ``sides``: by underlying, what stands against selling and against buying. ``widths``, shape (2, u, h): range
+    down and up over each of ``horizons_s``, of which the first is the liquidation time. ``mpor_s``: period of risk of
     initial margin. ``expiry``, shape (n,): index of each instrument's expiry. ``half_spread_vol``: of each
     expiry, NaN where it is not known.
     """
@@ -56,7 +56,7 @@ def closing_of(market: PricedMarket, ranges: Ranges, forecasts: Sequence[Forecas
     known = {t.horizon_s for f in forecasts for t in f.tails} | {ranges.horizon_s}
     horizons = (least, *sorted(h for h in known if h > least))
     found = [ranges_of(market.underlyings, forecasts, as_of_ns, policy, h) for h in horizons]
-    widths = np.maximum.accumulate([np.maximum(r.down, r.up) for r in found], axis=0).T
+    widths = np.stack([np.maximum.accumulate([getattr(r, side) for r in found], axis=0).T for side in ("down", "up")])
     sides = tuple(_sides(market, u, ranges, forecasts, policy) for u in range(len(market.underlyings)))
     expiry, half = _expiries(market)
     return Closing(unit_greeks(market), sides, ranges.horizon_s, horizons, widths, expiry, half)
@@ -202,14 +202,13 @@ def _growth(closing: Closing, u: int, size: float, base_s: int) -> float:
     ----------
     base_s : :math:`h_0`, that of initial or of maintenance margin.
     """
-    side = closing.sides[u][0]
+    side, widths = closing.sides[u][0], closing.widths[0 if size > 0 else 1, u]
     wanted = base_s + abs(size) * DAY_S / (side.policy.participation * side.volume_day)
-    return _width(closing, u, wanted) / _width(closing, u, float(base_s))
+    return _width(widths, closing.horizons_s, wanted) / _width(widths, closing.horizons_s, float(base_s))
 
 
-def _width(closing: Closing, u: int, horizon_s: float) -> float:
+def _width(widths: FloatArray, horizons: tuple[int, ...], horizon_s: float) -> float:
     """Range over a time: between forecast horizons log-linear in it, beyond the last by its root."""
-    widths, horizons = closing.widths[u], closing.horizons_s
     for (h0, h1), (w0, w1) in zip(pairwise(horizons), pairwise(widths), strict=True):
         if horizon_s <= h1:
             share = log(horizon_s / h0) / log(h1 / h0)

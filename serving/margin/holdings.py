@@ -123,7 +123,8 @@ def _unrealised(positions: Sequence[Position], held: Holding, market: PricedMark
         if row in market.faults:
             value[i] = min(_since(position, entry, market), 0.0)
         else:
-            value[i] = held.quantity[i] * _change(row, entry, position.instrument, market)
+            profit = held.quantity[i] * _change(row, entry, position.instrument, market)
+            value[i] = profit * market.pays[row] if profit > 0 else profit
     return value
 
 
@@ -167,6 +168,7 @@ def refuse_absurd(book: Book, market: PricedMarket, symbols: Sequence[str], poli
     rows = book.rows
     spot = market.spot[rows.underlying] * market.usd_per_point[rows.instrument]
     size = np.abs(rows.quantity) * np.maximum(np.abs(market.mark_usd[rows.instrument]), spot)
+    size = np.maximum(size, book.unpriced)
     limit = policy.largest_position_usd
     if len(size) and Decimal(float(size.max())) > limit:
         at = int(size.argmax())

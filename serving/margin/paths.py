@@ -1,6 +1,7 @@
 """Joint paths: what all underlyings do together, by filtered historical simulation and under stressed correlation."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from serving.margin.scenarios.scenario_set import ScenarioSet, scenario_set
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+NORMAL_99: Final = 2.326
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,12 @@ def joint_paths(ranges: Ranges, residuals: Residuals | None, policy: PathPolicy)
         return None
     covered = np.array([u in residuals.names for u in ranges.underlyings]) & np.isfinite(ranges.sigma)
     taken = [residuals.names.index(u) if c else 0 for u, c in zip(ranges.underlyings, covered, strict=True)]
-    move = np.expm1(np.array(residuals.rows)[:, taken] * np.where(covered, ranges.sigma, 0.0))
+    drawn = np.where(covered, np.array(residuals.rows)[:, taken], 0.0)
+    move = np.expm1(drawn * np.where(covered, ranges.sigma, 0.0))
     if residuals.vol_moves:
         vol = np.where(covered, np.array(residuals.vol_moves)[:, taken], 0.0)
     else:
-        vol = policy.vol_response * np.abs(move) / np.where(move < 0, ranges.down, ranges.up)
+        vol = policy.vol_response * np.abs(drawn) / NORMAL_99
     paths = scenario_set([f"path {i}" for i in range(len(move))], move, np.maximum(vol, -1.0))
     return JointPaths(paths, covered, {name: _order(name, move) for name in policy.correlations})
 

@@ -89,8 +89,8 @@ class PathPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ``es_level``: of the shortfall over the paths. ``correlations``: which joint laws
     are tried, the worst counts. ``least_paths``: fewer rows of residuals are not used.
     ``credit_cap``: largest share of the sum of the underlyings' losses that their
-    diversification may take off. ``vol_response``: relative move of implied volatility per unit of
-    |move| / range where the residuals bring none.
+    diversification may take off. ``vol_response``: relative move of implied volatility at a move
+    of the size of the normal law's 99 % quantile, in proportion to it, where the residuals bring none.
     """
 
     es_level: float = 0.99

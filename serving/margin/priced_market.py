@@ -44,9 +44,11 @@ class PricedMarket:
     ``usd_per_point``, shape (n,): USD that one contract gains when its price rises by 1.
     ``share``, shape (n,): share of a move of spot that reaches the price; below 1 only for a
     future while its settlement average is running: an option is then the plain one on what
-    is not fixed, with ``usd_per_point`` of it. ``mark_usd``: value (options) or notional
-    (everything else) of one contract. ``worth_usd``, ``owed_usd``: what one option held or owed counts
-    for, the lower and the higher of its mark and its value. ``mark``: the quoted price, NaN at a fault.
+    is not fixed, with ``usd_per_point`` of it. ``mark``: quoted price, NaN at a fault.
+    ``mark_usd``: value (options) or notional (everything else) of one contract. ``pays``:
+    share of a profit that its settlement asset is worth, below 1 in a fallen stablecoin,
+    in which losses count whole. ``worth_usd``, ``owed_usd``: what one option held or owed
+    counts for, the lower and the higher of its mark and its value.
     """
 
     snapshot: MarketSnapshot
@@ -58,6 +60,7 @@ class PricedMarket:
     share: FloatArray
     mark: FloatArray
     mark_usd: FloatArray
+    pays: FloatArray
     worth_usd: FloatArray
     owed_usd: FloatArray
     options: OptionTerms
@@ -117,6 +120,7 @@ def price_market(snapshot: MarketSnapshot) -> PricedMarket:
     option = OptionTerms(columns[4] > 0, forward, strike, years, columns[8] > 0, discount, vol)
     value = black_value(forward, strike, vol, years, option.is_call, discount)
     model = np.where(option.is_option, columns[0] * value + columns[11], columns[3])
+    pays = np.array([_pays(instrument, snapshot) for instrument in snapshot.instruments], dtype=np.float64)
     return PricedMarket(
         snapshot,
         {instrument.symbol: i for i, instrument in enumerate(snapshot.instruments)},
@@ -127,7 +131,8 @@ def price_market(snapshot: MarketSnapshot) -> PricedMarket:
         columns[1],
         columns[2],
         columns[3],
-        np.minimum(columns[3], model),
+        pays,
+        np.minimum(columns[3], model) * pays,
         np.maximum(columns[3], model),
         option,
         faults,
@@ -217,6 +222,14 @@ def _asset_usd(snapshot: MarketSnapshot, asset: str) -> float:
     """USD per unit; a stablecoin below its peg counts as 1, so that its fall makes no position look smaller."""
     price = _quoted_usd(snapshot, asset)
     return max(price, 1.0) if asset in snapshot.assets and snapshot.assets[asset].stable else price
+
+
+def _pays(instrument: Instrument, snapshot: MarketSnapshot) -> float:
+    """Quoted over counted price of what a contract settles in."""
+    asset = snapshot.assets.get(instrument.settlement)
+    if asset is None or not asset.stable or instrument.contract == "inverse":
+        return 1.0
+    return min(float(asset.price_usd), 1.0)
 
 
 def _quoted_usd(snapshot: MarketSnapshot, asset: str) -> float:

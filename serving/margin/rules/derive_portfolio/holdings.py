@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from features.clock import NS_PER_S
 from features.errors import SettingError
 from serving.margin.charge import FloatArray
 from serving.margin.objects import Account, Instrument, Position
 from serving.margin.priced_market import USD, PricedMarket
-from serving.margin.rules.derive_portfolio.parameters import YEAR_S
 from serving.margin.rules.derive_portfolio.portfolio import Expiry, Options, Perpetual
 
 CASH = "USDC"  # where no position says in what it settles
@@ -138,15 +138,17 @@ def _one(name: str, positions: Sequence[Position], terms: Sequence[Instrument], 
 def _expiry(date: int, held: Sequence[int], terms: Sequence[Instrument], market: PricedMarket) -> Expiry:
     """Feeds of one expiry, trusted as the least of the forward, the smile and the quotes of what is held."""
     first, snapshot = terms[held[0]], market.snapshot
-    row, underlying = market.row(first.symbol), snapshot.underlyings[first.underlying]
-    forward, share = float(market.options.forward[row]), float(market.share[row])
+    market.row(first.symbol)  # what cannot be priced is refused
+    underlying = snapshot.underlyings[first.underlying]
+    settled = next((s for s in underlying.settled if s.expiry_ns == date), None)
+    fixed, average = (0.0, 0.0) if settled is None else (settled.fixed_frac, float(settled.average))
     feed = next(f for f in underlying.forwards if f.expiry_ns == date)
     smiles = [s.confidence for s in underlying.smiles if s.expiry_ns == date and s.confidence is not None]
     quotes = [snapshot.quotes[terms[i].symbol].confidence or 0.0 for i in held]
     return Expiry(
-        seconds=float(market.options.years[row]) * YEAR_S,
-        fixed=forward * (1 - share),
-        variable=forward * share,
+        seconds=(date - snapshot.as_of_ns) / NS_PER_S,
+        fixed=fixed * average,
+        variable=(1 - fixed) * float(feed.price),
         rate=feed.rate,
         confidence=min([c for c in (feed.confidence, *smiles, *quotes) if c is not None], default=1.0),
     )
@@ -162,8 +164,8 @@ def _options(
     rows = np.array([market.row(terms[i].symbol) for i in held], dtype=np.int64)
     expiry = np.array([dates.index(terms[i].expiry_ns or 0) for i in held], dtype=np.int64)
     amount = np.array([float(positions[i].quantity * terms[i].multiplier) for i in held], dtype=np.float64)
-    found = market.options
-    return Options(expiry, found.strike[rows], amount, found.vol[rows], found.is_call[rows])
+    strike = np.array([float(terms[i].strike or 0) for i in held], dtype=np.float64)
+    return Options(expiry, strike, amount, market.options.vol[rows], market.options.is_call[rows])
 
 
 def _perpetual(position: Position, instrument: Instrument, market: PricedMarket) -> Perpetual:

@@ -145,7 +145,7 @@ def test_bitcoin_posted_hedges_a_perpetual_sold_and_weighs_on_one_bought() -> No
 
 
 def test_collateral_without_terms_counts_for_nothing() -> None:
-    snapshot = with_asset("XYZ", price_usd=Decimal(2))
+    snapshot = with_asset("XYZ", price_usd=Decimal(2), confidence=1.0)
     held = posted(account(BTC_PERP="0.1"), ("USDC", "5000"))
     more = posted(account(BTC_PERP="0.1"), ("USDC", "5000"), ("XYZ", "700"))
     for rule in RULES:
