@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,8 @@ class Charge:
             raise ForecastError(
                 f"charge {self.name}: {self.initial.shape} and {self.maintenance.shape} differ in shape"
             )
-        if not (np.isfinite(self.initial).all() and np.isfinite(self.maintenance).all()):
+        # A sum is finite only where every part is.
+        if not (isfinite(np.add.reduce(self.initial)) and isfinite(np.add.reduce(self.maintenance))):
             raise ForecastError(f"charge {self.name} is not finite; no margin is made of it: correct the inputs")
 
 

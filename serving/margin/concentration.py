@@ -87,9 +87,11 @@ def concentration(
     >>> concentration(100.0, None, 1e6, ConcentrationPolicy()).multiplier
     11.0
     """
-    row = concentrations(np.array([notional_usd]), open_interest_usd, market_cap_usd, policy)
     known, cap = bool(open_interest_usd), market_cap_usd
+    _refuse_senseless(abs(notional_usd) < math.inf, open_interest_usd, market_cap_usd)
     share = min(abs(notional_usd) / open_interest_usd, 1.0) if open_interest_usd else float(notional_usd != 0)
+    cap_share = _cap_share(open_interest_usd, cap, policy)
+    by_cap = _multiplier(cap_share, policy.cap_knots) if notional_usd else 1.0
     notes = []
     if not known:
         notes.append("concentration: open interest is not known; taken as all held by this account")
@@ -99,7 +101,7 @@ def concentration(
         )
     if not (known and cap):
         notes.append("concentration: open interest or capitalisation is not known; taken at the last knot")
-    return Concentration(float(row[0]), share, _cap_share(open_interest_usd, cap, policy), tuple(notes))
+    return Concentration(_multiplier(share, policy.share_knots) * by_cap, share, cap_share, tuple(notes))
 
 
 def concentrations(
@@ -115,15 +117,19 @@ def concentrations(
     AccountError, MarketError
         As ``concentration``.
     """
-    if not np.isfinite(notional_usd).all():
-        raise AccountError("concentration: a notional is not finite; correct quantity and price")
-    for value, what in ((open_interest_usd, "open_interest_usd"), (market_cap_usd, "market_cap_usd")):
-        if value is not None:
-            not_negative(value, f"concentration: {what}", MarketError)
+    _refuse_senseless(bool(np.isfinite(notional_usd).all()), open_interest_usd, market_cap_usd)
     size = np.abs(notional_usd)
     share = np.minimum(size / open_interest_usd, 1.0) if open_interest_usd else np.sign(size)
     cap_share = _cap_share(open_interest_usd, market_cap_usd, policy)
     return _curve(share, policy.share_knots) * np.where(size > 0, _curve(np.array([cap_share]), policy.cap_knots), 1.0)
+
+
+def _refuse_senseless(finite: bool, open_interest_usd: float | None, market_cap_usd: float | None) -> None:
+    if not finite:
+        raise AccountError("concentration: a notional is not finite; correct quantity and price")
+    for value, what in ((open_interest_usd, "open_interest_usd"), (market_cap_usd, "market_cap_usd")):
+        if value is not None:
+            not_negative(value, f"concentration: {what}", MarketError)
 
 
 def _cap_share(open_interest_usd: float | None, market_cap_usd: float | None, policy: ConcentrationPolicy) -> float:
@@ -138,3 +144,13 @@ def _curve(share: FloatArray, knots: Knots) -> FloatArray:
     at, multiplier = zip(*knots, strict=True)
     curve: FloatArray = np.interp(share, at, multiplier)
     return curve
+
+
+def _multiplier(share: float, knots: Knots) -> float:
+    """The same of one share."""
+    if share <= knots[0][0]:
+        return knots[0][1]
+    for (x0, y0), (x1, y1) in pairwise(knots):
+        if share <= x1:
+            return y0 + (y1 - y0) * (share - x0) / (x1 - x0)
+    return knots[-1][1]

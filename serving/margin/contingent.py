@@ -34,7 +34,7 @@ class Contingent:
     ``rates``: by name of the contingency, USD of one contract long and of one short; those that charge
     nothing in this market are left out. ``units``: of the underlying, of an option; else 0. ``delta_usd``:
     of one contract. ``strike``: index of the underlying, expiry and strike. ``expiry``: of the underlying
-    and expiry. ``years``: to expiry. ``is_spot``: 1 for spot, else 0.
+    and expiry. ``years``: to expiry. ``is_spot``: 1 for spot, else 0. ``remarks``: what had to be assumed.
     """
 
     rates: dict[str, tuple[FloatArray, FloatArray]]
@@ -44,6 +44,7 @@ class Contingent:
     expiry: IntArray
     years: FloatArray
     is_spot: FloatArray
+    remarks: tuple[tuple[str, ...], ...]
 
 
 def contingent_of(market: PricedMarket, greeks: UnitGreeks, ranges: Ranges, policy: MarginPolicy) -> Contingent:
@@ -61,6 +62,7 @@ def contingent_of(market: PricedMarket, greeks: UnitGreeks, ranges: Ranges, poli
         np.array(expiry, dtype=np.int64),
         market.options.years,
         np.array([float(i.kind == "spot") for i in listed], dtype=np.float64),
+        tuple(_remarks(i, market.snapshot, policy) for i in listed),
     )
 
 
@@ -117,7 +119,7 @@ def _feeds(instrument: Instrument, snapshot: MarketSnapshot) -> list[tuple[str, 
     return [(name, feed) for name, feed in found if feed is not None]
 
 
-def remarks_of(instrument: Instrument, snapshot: MarketSnapshot, policy: MarginPolicy) -> list[str]:
+def _remarks(instrument: Instrument, snapshot: MarketSnapshot, policy: MarginPolicy) -> tuple[str, ...]:
     """What had to be assumed of an instrument's feeds and of its volatility."""
     notes = []
     for name, feed in _feeds(instrument, snapshot):
@@ -132,7 +134,7 @@ def remarks_of(instrument: Instrument, snapshot: MarketSnapshot, policy: MarginP
         )
     if quote is not None and instrument.is_option and quote.vol is None:
         notes.append(f"{instrument.symbol}: no quoted vol; that of its smile, or else of its mark, is used")
-    return notes
+    return tuple(notes)
 
 
 def contingent_charges(
@@ -156,15 +158,13 @@ def contingent_charges(
 
 def _between(terms: Contingent, market: PricedMarket, rows: Holding, held: int, policy: MarginPolicy) -> list[Charge]:
     """Charges that depend on what positions are to each other; orders that would hedge do not count."""
-    at, q = rows.instrument, rows.quantity
-    ordered = np.arange(len(q)) >= held
-    delta = np.where(ordered, 0.0, terms.delta_usd[at] * q)
-    charges = []
+    at, q, charges = rows.instrument, rows.quantity, []
+    delta, units = terms.delta_usd[at] * q, terms.units[at] * q
+    delta[held:], units[held:] = 0.0, np.minimum(units[held:], 0.0)
     spread = basis(delta, rows.underlying, terms.expiry[at], terms.years[at], terms.is_spot[at], policy.basis)
     if spread.any():
         charges.append(Charge("basis", spread, spread))
-    units = terms.units[at] * np.where(ordered, np.minimum(q, 0.0), q)
-    if (units < 0).any():
+    if units.min(initial=0.0) < 0:
         spot = market.spot[rows.underlying]
         charges.append(
             Charge("short options", *short_option_minimum(units, terms.strike[at], spot, policy.short_options))

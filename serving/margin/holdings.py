@@ -38,6 +38,8 @@ class Book:
     @property
     def rows(self) -> Holding:
         """Positions, then orders."""
+        if not len(self.orders.quantity):
+            return self.positions
         return Holding(
             np.concatenate([self.positions.instrument, self.orders.instrument]),
             np.concatenate([self.positions.underlying, self.orders.underlying]),

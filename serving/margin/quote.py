@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from features.errors import lookup
 from serving.margin.charge import Charge
 from serving.margin.closing import closing_charges
-from serving.margin.contingent import contingent_charges, remarks_of
+from serving.margin.contingent import contingent_charges
 from serving.margin.funds import Funds, funds_of
 from serving.margin.holdings import Book, book_of
 from serving.margin.levels import levels
@@ -88,8 +88,8 @@ def charges_of(prepared: Prepared, book: Book) -> tuple[list[Charge], Scanned, l
     rows, held, market, policy = book.rows, len(book.positions.quantity), prepared.market, prepared.policy
     closing, notes = closing_charges(prepared.closing, market, rows, held, both, policy)
     contingent = contingent_charges(prepared.contingent, market, rows, held, policy)
-    listed = market.snapshot.instruments
-    assumed = [note for i in rows.instrument for note in remarks_of(listed[i], market.snapshot, policy)]
+    remarks = prepared.contingent.remarks
+    assumed = [note for i in rows.instrument.tolist() for note in remarks[i]]
     return [*charges, *closing, *contingent], initial, [*book.notes, *notes, *assumed]
 
 

@@ -77,8 +77,7 @@ class Running:
         row = self.prepared.market.row(symbol)
         u = int(self.prepared.market.underlying[row])
         book = _traded(self.book, row, u, contracts)
-        refuse_absurd(book, self.prepared.market, (symbol,) * len(book.unpriced), self.prepared.policy)
-        size = _sizes(self.prepared, book)
+        size = self._size_after(book, row, u, contracts, symbol)
         costs = list(self.costs)
         costs[u] = closing_cost(self.prepared.closing, self.prepared.market, u, float(size[u]), self.prepared.policy)
         return Running(
@@ -89,6 +88,19 @@ class Running:
             size,
             tuple(costs),
         )
+
+    def _size_after(self, book: Book, row: int, u: int, contracts: float, symbol: str) -> FloatArray:
+        """Units to close after a trade; refused where the position becomes larger than the policy's largest."""
+        prepared = self.prepared
+        quantity = float(book.positions.quantity[book.positions.instrument == row].sum())
+        spot = float(prepared.market.spot[u] * prepared.market.usd_per_point[row])
+        if abs(quantity) * max(abs(float(prepared.market.mark_usd[row])), spot) > prepared.policy.largest_position_usd:
+            refuse_absurd(book, prepared.market, (symbol,) * len(book.unpriced), prepared.policy)
+        if len(book.orders.quantity):
+            return _sizes(prepared, book)
+        size = self.size.copy()
+        size[u] += contracts * prepared.closing.greeks.delta[row]
+        return size
 
     def figures(self) -> Figures:
         """The requirement as it stands, by component."""

@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from features.compiled import compiled
 from features.errors import ForecastError
 from serving.margin.paths import JointPaths, shortfall, tail_rows
 from serving.margin.policy import PathPolicy
@@ -69,13 +70,9 @@ def scan_loss(held: Profits, paths: JointPaths | None, policy: PathPolicy, fille
         If a profit is not finite.
     """
     pnl, paths_pnl = (held.grid, held.paths) if filled is None else (filled.grid, filled.paths)
-    if not np.isfinite(pnl).all():
+    worst, losses = _worst(pnl)
+    if not np.isfinite(np.add.reduce(losses)):
         raise ForecastError("a profit in a scenario is not finite; no margin is made of it: correct market and policy")
-    # Scenarios that lose the same up to rounding: the first, which is the plainest, is named.
-    lowest = np.min(pnl, axis=0)
-    worst = np.argmax(pnl <= lowest + TIE * np.abs(lowest), axis=0)
-    losses = np.maximum(-pnl[worst, np.arange(pnl.shape[1])], 0.0)
-    worst = np.where(losses > 0, worst, -1)
     if paths is None or paths_pnl is None:
         return ScanLoss(worst, losses, 0.0, 0.0, "")
     joint = _joint(paths_pnl, paths, policy)
@@ -86,6 +83,24 @@ def scan_loss(held: Profits, paths: JointPaths | None, policy: PathPolicy, fille
         credit = _credit(alone, held.paths, max(_joint(held.paths, paths, policy).values()), paths, policy)
     left = float(np.add.reduce(losses)) - credit
     return ScanLoss(worst, losses, credit, max(joint[law] - left, 0.0), law)
+
+
+@compiled
+def _worst(pnl: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Scenario and size of each underlying's worst loss; -1 and 0 where it loses in none, NaN where one is none.
+
+    Of scenarios that lose the same up to rounding the first, which is the plainest, is named.
+    """
+    worst, losses = np.full(pnl.shape[1], -1, dtype=np.int64), np.zeros(pnl.shape[1])
+    for u in range(pnl.shape[1]):
+        for s in range(pnl.shape[0]):
+            loss = -pnl[s, u]
+            if not abs(loss) < np.inf:
+                losses[u] = np.nan
+                break
+            if loss > losses[u] * (1.0 + TIE):
+                worst[u], losses[u] = s, loss
+    return worst, losses
 
 
 def _joint(paths_pnl: FloatArray, paths: JointPaths, policy: PathPolicy) -> dict[str, float]:

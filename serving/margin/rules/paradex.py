@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from features.errors import SettingError
+from features.errors import MarketError, SettingError
 from serving.margin.charge import Charge
 from serving.margin.objects import Account, MarketSnapshot
 from serving.margin.objects.checks import fraction
@@ -68,6 +68,15 @@ def charges(account: Account, market: MarketSnapshot, parameters: Parameters) ->
 
 def _funding(account: Account, market: MarketSnapshot, delta: FloatArray, hours: float) -> FloatArray:
     """Funding that each perpetual would pay; what it would receive is no credit."""
-    rates = [market.quotes[p.instrument].funding_rate_8h or 0.0 for p in account.positions]
+    rates = [_rate(p.instrument, market) for p in account.positions]
     paid: FloatArray = np.maximum(delta * np.array(rates), 0.0) * hours / 8
     return paid
+
+
+def _rate(symbol: str, market: MarketSnapshot) -> float:
+    """Funding rate of a perpetual; 0 of what pays none."""
+    kind = next(i.kind for i in market.instruments if i.symbol == symbol)
+    rate = market.quotes[symbol].funding_rate_8h
+    if kind == "perpetual" and rate is None:
+        raise MarketError(f"{NAME}: {symbol} has no funding_rate_8h, which the rule provides for; add it to its quote")
+    return rate or 0.0

@@ -1,6 +1,8 @@
 """From forecasts to ranges: the formula by hand, the ladder of fallbacks, the reasons that are given."""
 
 import math
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ NOW = markets.AS_OF_NS
 HOURS_8 = 28_800
 
 
-def tail(side: str = "down", horizon_s: int = HOURS_8, **fields: float | int | None) -> Tail:
+def tail(side: str = "down", horizon_s: int = HOURS_8, **fields: Any) -> Tail:
     """ES 0.06, VaR 0.05, stress 0.20, floor 0.03, long run 0.08."""
     made = Tail(
         underlying="X",
@@ -52,7 +54,7 @@ def test_a_calm_forecast_by_hand() -> None:
 
 def test_the_buffer_is_used_up_as_the_forecast_rises_above_the_long_run() -> None:
     def width(loss: float) -> float:
-        return float(found(forecast(tail(shortfall={"0.99": loss}, loss_quantiles={"0.995": 0.0}), tail("up"))).down[0])  # type: ignore[arg-type]
+        return float(found(forecast(tail(shortfall={"0.99": loss}, loss_quantiles={"0.995": 0.0}), tail("up"))).down[0])
 
     assert width(0.08) == pytest.approx(1.25 * (0.75 * 0.08 + 0.05) + 0.001)
     assert width(0.10) == pytest.approx(1.25 * (0.75 * 0.08 + 0.05) + 0.001)  # what is left of the buffer covers it
@@ -60,13 +62,13 @@ def test_the_buffer_is_used_up_as_the_forecast_rises_above_the_long_run() -> Non
     assert width(0.30) == pytest.approx(0.30 + 0.001)  # above the stress the forecast stands alone
     assert width(-0.10) == pytest.approx(1.25 * 0.05 + 0.001)  # a forecast gain is no loss of 0
     widths = [width(x) for x in np.linspace(0.0, 0.5, 101)]
-    assert all(b >= a for a, b in zip(widths[:-1], widths[1:], strict=True))
+    assert all(b >= a for a, b in pairwise(widths))
 
 
 def test_the_floor_and_the_value_at_risk_bind_by_hand() -> None:
-    low = tail(stress=0.0, floor=0.05, shortfall={"0.99": 0.01}, loss_quantiles={"0.995": 0.02})  # type: ignore[arg-type]
+    low = tail(stress=0.0, floor=0.05, shortfall={"0.99": 0.01}, loss_quantiles={"0.995": 0.02})
     assert found(forecast(low, tail("up"))).down[0] == pytest.approx(1.25 * 0.05 + 0.001)
-    free = tail(stress=0.0, floor=0.0, shortfall={"0.99": 0.01}, loss_quantiles={"0.995": 0.02})  # type: ignore[arg-type]
+    free = tail(stress=0.0, floor=0.0, shortfall={"0.99": 0.01}, loss_quantiles={"0.995": 0.02})
     assert found(forecast(free, tail("up"))).down[0] == pytest.approx(1.25 * 0.02 + 0.001)
 
 
@@ -105,7 +107,7 @@ def test_each_side_falls_back_alone() -> None:
 
 
 def test_an_expired_forecast_counts_where_it_is_more_than_the_static_range() -> None:
-    mild, wild = tail(), tail(shortfall={"0.99": 0.5})  # type: ignore[arg-type]
+    mild, wild = tail(), tail(shortfall={"0.99": 0.5})
     for made, width in ((mild, 0.30), (wild, 0.501)):
         for late in (NOW, NOW - 0):
             one = found(forecast(made, tail("up"), expires_ns=late))
@@ -116,7 +118,7 @@ def test_an_expired_forecast_counts_where_it_is_more_than_the_static_range() -> 
 
 
 def test_the_first_fresh_forecast_counts() -> None:
-    first, second = forecast(tail(), tail("up")), forecast(tail(shortfall={"0.99": 0.5}), tail("up"))  # type: ignore[arg-type]
+    first, second = forecast(tail(), tail("up")), forecast(tail(shortfall={"0.99": 0.5}), tail("up"))
     assert found(first, second).down[0] == pytest.approx(1.25 * 0.095 + 0.001)
     assert found(second, first).down[0] == pytest.approx(0.501)
 
@@ -133,7 +135,8 @@ def test_a_shorter_horizon_grows_by_the_root_of_time_and_a_longer_one_counts_who
 
 def test_what_history_does_not_say_is_read_against_the_account() -> None:
     whole = float(found(forecast(tail(), tail("up"))).down[0])
-    for field, width in (("stress", 1.25 * (0.75 * 0.06 + 0.25 * 0.30) + 0.001), ("floor", 1.25 * 0.20 + 0.001), ("long_run", whole)):  # fmt: skip
+    by_hand = {"stress": 1.25 * (0.75 * 0.06 + 0.25 * 0.30) + 0.001, "floor": 1.25 * 0.20 + 0.001, "long_run": whole}
+    for field, width in by_hand.items():
         one = found(forecast(tail(**{field: None}), tail("up")))
         assert one.down[0] == pytest.approx(width)
         assert one.down[0] >= whole - 1e-15
@@ -141,16 +144,16 @@ def test_what_history_does_not_say_is_read_against_the_account() -> None:
 
 
 def test_a_level_that_was_not_forecast_takes_the_next_higher_one() -> None:
-    high = tail(shortfall={"0.975": 0.05, "0.999": 0.09}, loss_quantiles={"0.9": 0.01, "0.995": 0.05})  # type: ignore[arg-type]
+    high = tail(shortfall={"0.975": 0.05, "0.999": 0.09}, loss_quantiles={"0.9": 0.01, "0.995": 0.05})
     assert found(forecast(high, tail("up"))).down[0] == pytest.approx(
         max(0.75 * 0.09 + 0.05, 1.25 * (0.75 * 0.08 + 0.05)) + 0.001
     )
     with pytest.raises(ForecastError, match=r"X down: shortfall has no level of 0\.99 or above.*known: 0\.975"):
-        found(forecast(tail(shortfall={"0.975": 0.05}), tail("up")))  # type: ignore[arg-type]
+        found(forecast(tail(shortfall={"0.975": 0.05}), tail("up")))
 
 
 def test_a_fall_is_never_more_than_everything() -> None:
-    deep = forecast(tail(shortfall={"0.99": 3.0}), tail("up", shortfall={"0.99": 3.0}))  # type: ignore[arg-type]
+    deep = forecast(tail(shortfall={"0.99": 3.0}), tail("up", shortfall={"0.99": 3.0}))
     one = found(deep)
     assert (one.down[0], one.up[0]) == (1.0, 3.001)
 
