@@ -152,5 +152,5 @@ def _multiplier(share: float, knots: Knots) -> float:
         return knots[0][1]
     for (x0, y0), (x1, y1) in pairwise(knots):
         if share <= x1:
-            return y0 + (y1 - y0) * (share - x0) / (x1 - x0)
+            return (y1 - y0) / (x1 - x0) * (share - x0) + y0
     return knots[-1][1]

@@ -26,7 +26,10 @@ USD: Final = "USD"
 
 @dataclass(frozen=True, slots=True)
 class OptionTerms:
-    """Arrays of the n instruments that matter to options; 1 or 0 where an instrument is none."""
+    """Arrays of the n instruments that matter to options; 1 or 0 where an instrument is none.
+
+    ``value``: Black's, discounted, per unit of the underlying.
+    """
 
     is_option: BoolArray
     forward: FloatArray
@@ -35,6 +38,7 @@ class OptionTerms:
     is_call: BoolArray
     discount: FloatArray
     vol: FloatArray
+    value: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +121,8 @@ def price_market(snapshot: MarketSnapshot) -> PricedMarket:
     table = np.array(rows, dtype=np.float64).reshape(len(rows), len(_NOTHING))
     columns = [np.ascontiguousarray(table[:, i]) for i in range(len(_NOTHING))]
     forward, strike, years, discount, vol = (columns[i] for i in (5, 6, 7, 9, 10))
-    option = OptionTerms(columns[4] > 0, forward, strike, years, columns[8] > 0, discount, vol)
-    value = black_value(forward, strike, vol, years, option.is_call, discount)
+    value = black_value(forward, strike, vol, years, columns[8] > 0, discount)
+    option = OptionTerms(columns[4] > 0, forward, strike, years, columns[8] > 0, discount, vol, value)
     model = np.where(option.is_option, columns[0] * value + columns[11], columns[3])
     pays = np.array([_pays(instrument, snapshot) for instrument in snapshot.instruments], dtype=np.float64)
     return PricedMarket(

@@ -13,7 +13,6 @@ from serving.margin.objects import Component, PositionMargin
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-ZERO = Decimal("0.00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +51,14 @@ def statement(charges: Sequence[Charge], rows: Sequence[Row]) -> Statement:
     >>> said.initial, said.maintenance, [str(p.initial) for p in said.positions]
     (Decimal('8.00'), Decimal('8.00'), ['11.33', '-3.33'])
     """
-    named = _with_floor(charges, len(rows))
-    initial, maintenance = (_table([getattr(c, side) for c in named], len(rows)) for side in ("initial", "maintenance"))
-    names = [c.name for c in named]
+    kept = [c for c in charges if c.initial.any() or c.maintenance.any()]
+    names = [c.name for c in kept]
+    initial = _table([c.initial for c in kept], len(rows))
+    maintenance = _table([c.maintenance for c in kept], len(rows))
+    lacking = max(int(maintenance.sum()), 0) - int(initial.sum())
+    if lacking > 0:
+        names.append("maintenance floor")
+        initial, maintenance = _floored(initial, maintenance, lacking)
     components = tuple(
         Component(name=name, initial=usd(int(i)), maintenance=usd(int(m)))
         for name, i, m in zip(names, initial.sum(axis=1), maintenance.sum(axis=1), strict=True)
@@ -73,22 +77,14 @@ def statement(charges: Sequence[Charge], rows: Sequence[Row]) -> Statement:
     return Statement(usd(int(initial.sum())), usd(int(maintenance.sum())), components, positions)
 
 
-def _with_floor(charges: Sequence[Charge], count: int) -> list[Charge]:
-    """Add what initial margin lacks of maintenance, after rounding."""
-    kept = [c for c in charges if c.initial.any() or c.maintenance.any()]
-    initial = sum((_total(c.initial) for c in kept), ZERO)
-    maintenance = sum((_total(c.maintenance) for c in kept), ZERO)
-    lacking = max(maintenance, ZERO) - initial
-    if lacking > 0:
-        each = sum((c.maintenance for c in kept), np.zeros(count))
-        kept.append(Charge("maintenance floor", allocated(float(lacking), each), np.zeros(count)))
-    return kept
-
-
-def _total(amounts: FloatArray) -> Decimal:
-    return up(float(np.add.reduce(amounts)), "a part of the requirement")
+def _floored(initial: IntArray, maintenance: IntArray, lacking: int) -> tuple[IntArray, IntArray]:
+    """Give what initial margin lacks of maintenance to the rows as maintenance is; in cents."""
+    shares = allocated(lacking / 100, maintenance.sum(axis=0).astype(np.float64))
+    more = cents([usd(lacking)], shares[None, :])
+    return np.vstack([initial, more]), np.vstack([maintenance, np.zeros_like(more)])
 
 
 def _table(parts: Sequence[FloatArray], count: int) -> IntArray:
     """Cents by component and row; each component's add up to its sum rounded up; shape (components, rows)."""
-    return cents([_total(part) for part in parts], np.array(parts, dtype=np.float64).reshape(len(parts), count))
+    totals = [up(float(np.add.reduce(part)), "a part of the requirement") for part in parts]
+    return cents(totals, np.array(parts, dtype=np.float64).reshape(len(parts), count))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from features.compiled import compiled
 from serving.margin.policy import ScenarioPolicy
 from serving.margin.priced_market import OptionTerms, PricedMarket
-from serving.margin.pricing.black import black_value, revalue_options
+from serving.margin.pricing.black import revalue_options
 from serving.margin.scenarios.scenario_set import ScenarioSet
 from serving.margin.scenarios.vol import term_scale
 from serving.margin.smile_shocks import shaped_vols
@@ -48,11 +48,10 @@ def _option_pnl(market: PricedMarket, scenarios: ScenarioSet, policy: ScenarioPo
     )  # fmt: skip
     if scenarios.tilt.any() or scenarios.wing.any():
         vol = shaped_vols(market, rows, scenarios, vol)
-    now = black_value(terms.forward, terms.strike, terms.vol, terms.years, terms.is_call, terms.discount)
     then = revalue_options(
         terms.forward, terms.strike, terms.years, terms.is_call, terms.discount, factor, log_factor, vol
     )
-    pnl: FloatArray = (then - now) * market.usd_per_point[rows]
+    pnl: FloatArray = (then - terms.value) * market.usd_per_point[rows]
     return pnl
 
 

@@ -40,7 +40,9 @@ def test_inverse_profit_by_hand() -> None:
     mark = float(changed.small_market().quotes["BTC-USD"].mark)
     coins = 500 * 10 * (1 / 50_000 - 1 / mark)
     assert book(entered("BTC-USD", "500", "50000")).unrealised[0] == pytest.approx(coins * mark, rel=1e-12)
-    with pytest.raises(AccountError, match="BTC-USD: a price of 0.0 for a contract settled in coin; give one above 0"):
+    with pytest.raises(
+        AccountError, match=r"BTC-USD: a price of 0\.0 for a contract settled in coin; give one above 0"
+    ):
         book(entered("BTC-USD", "500", "0"))
 
 
