@@ -38,7 +38,7 @@ def read(text: str | bytes, kind: type[T], name: str) -> T:
 
 
 def write(document: msgspec.Struct) -> str:
-    """Format an object as JSON with two spaces of indentation; decimals are plain strings."""
+    """Format an object as JSON with two spaces of indentation; decimals are plain strings, what is None is left out."""
     plain = _plain(msgspec.to_builtins(document, builtin_types=(Decimal,)))
     return msgspec.json.format(msgspec.json.encode(plain), indent=2).decode()
 
@@ -53,5 +53,5 @@ def _plain(value: object) -> object:
     if isinstance(value, Decimal):
         return format(value, "f")
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _plain(item) for key, item in value.items() if item is not None}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
