@@ -54,13 +54,14 @@ def _blocks(result: MarginResult, *, whole: bool) -> Iterable[Table | Text]:
 
 
 def _matrix(result: MarginResult) -> Table:
-    """Initial margin of every position by component."""
-    names = [c.name for c in result.components]
-    zero = Decimal("0.00")
-    rows = [
-        (p.instrument, *(_usd(p.components.get(n, zero)) for n in names), _usd(p.initial)) for p in result.positions
-    ]
-    return table("initial margin by position and component", ("instrument", *names, "sum"), rows)
+    """Initial margin of every position by component, what is not nought."""
+    out = table("initial margin by position and component", ("instrument", "component", "initial"), [])
+    out.columns[1].justify = "left"
+    for position in result.positions:
+        for i, (name, amount) in enumerate(position.components.items()):
+            out.add_row(escape(position.instrument) if i == 0 else "", name, _usd(amount))
+        out.add_row("", "[bold]sum[/]", f"[bold]{_usd(position.initial)}[/]", end_section=True)
+    return out
 
 
 def _levels(result: MarginResult) -> Table:

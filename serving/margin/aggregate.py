@@ -39,26 +39,3 @@ def _sum(unit: FloatArray, instrument: IntArray, underlying: IntArray, quantity:
     for s in range(unit.shape[0]):
         for p in range(instrument.size):
             out[s, underlying[p]] += quantity[p] * unit[s, instrument[p]]
-
-
-def order_losses(unit: FloatArray, orders: Holding, gap_usd: FloatArray, width: int) -> FloatArray:
-    r"""Loss by orders that fill in a scenario just when that hurts; USD, shape (s, width), none negative.
-
-    .. math:: \sum_o \max(0, -q_o \, unit_{s,o} + gap_o)
-
-    Parameters
-    ----------
-    gap_usd : array of shape (o,), loss at once by filling at the order's price instead of at the mark.
-    """
-    out = np.zeros((len(unit), width))
-    _add_orders(unit, orders.instrument, orders.underlying, orders.quantity, gap_usd, out)
-    return out
-
-
-@compiled
-def _add_orders(
-    unit: FloatArray, instrument: IntArray, underlying: IntArray, quantity: FloatArray, gap: FloatArray, out: FloatArray
-) -> None:
-    for s in range(unit.shape[0]):
-        for o in range(instrument.size):
-            out[s, underlying[o]] += max(0.0, gap[o] - quantity[o] * unit[s, instrument[o]])

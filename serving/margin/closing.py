@@ -17,7 +17,7 @@ from features.compiled import compiled
 from serving.margin.aggregate import Holding
 from serving.margin.charge import Charge
 from serving.margin.concentration import concentration
-from serving.margin.liquidity import StressedSide, liquidation_costs, stressed_side, vega_spread
+from serving.margin.liquidity import StressedSide, liquidation_cost, period_s, stressed_side, vega_spread
 from serving.margin.objects import ForecastSet, Level
 from serving.margin.policy import MarginPolicy
 from serving.margin.priced_market import PricedMarket
@@ -137,12 +137,12 @@ def closing_cost(closing: Closing, market: PricedMarket, u: int, size: float, po
     if size == 0.0:
         return NOTHING
     side = closing.sides[u][0 if size > 0 else 1]
-    half_spread, walk, slices, _ = liquidation_costs(side, np.array([abs(size)]))[0].tolist()
+    cost = liquidation_cost(side, abs(size))
     growth = _growth(closing, u, size, closing.mpor_s), _growth(closing, u, size, closing.horizons_s[0])
     multiplier, notes = _concentration(market, u, size, policy)
     larger = growth[0] * (multiplier - 1.0), growth[1] * (multiplier - 1.0)
     longer = growth[0] - 1.0, growth[1] - 1.0
-    return ClosingCost(half_spread + walk + slices, longer, larger, (*side.notes, *notes))
+    return ClosingCost(cost.total, longer, larger, (*cost.notes, *notes))
 
 
 NOTHING: Final = ClosingCost(0.0, (0.0, 0.0), (0.0, 0.0), ())
@@ -203,7 +203,7 @@ def _growth(closing: Closing, u: int, size: float, base_s: int) -> float:
     base_s : :math:`h_0`, that of initial or of maintenance margin.
     """
     side, widths = closing.sides[u][0], closing.widths[0 if size > 0 else 1, u]
-    wanted = base_s + abs(size) * DAY_S / (side.policy.participation * side.volume_day)
+    wanted = period_s(base_s, size, side)
     return _width(widths, closing.horizons_s, wanted) / _width(widths, closing.horizons_s, float(base_s))
 
 

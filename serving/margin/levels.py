@@ -137,39 +137,6 @@ def levels(maintenance: Decimal, initial: Decimal, equity: Decimal, policy: Leve
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RatioStates:
-    """States of a venue by equity over maintenance margin: each holds above its threshold.
-
-    ``thresholds``: falling, one fewer than ``names``, which go from the best state to the worst.
-    """
-
-    thresholds: tuple[Decimal, ...]
-    names: tuple[str, ...]
-
-    def state(self, equity: Decimal, maintenance: Decimal) -> str:
-        """Name of the state; without a requirement the best while equity is not negative.
-
-        Examples
-        --------
-        >>> BINANCE_PORTFOLIO_MARGIN.state(Decimal("105.01"), Decimal(100))
-        'reduce-only'
-        """
-        if maintenance == 0 and equity >= 0:
-            return self.names[0]
-        for threshold, name in zip(self.thresholds, self.names, strict=False):
-            if equity > threshold * maintenance:
-                return name
-        return self.names[-1]
-
-
-# "Portfolio Margin Pro" of Binance: uniMMR = sum min(equity * price * collateral rate, equity * price) / sum MM.
-BINANCE_PORTFOLIO_MARGIN: Final = RatioStates(
-    thresholds=(Decimal("1.5"), Decimal("1.2"), Decimal("1.05"), Decimal(1)),
-    names=("free", "reminder", "reduce-only", "liquidation", "liquidation and claim"),
-)
-
-
 def _placed(
     maintenance: Cents, initial: Cents, equity: Cents, policy: LevelPolicy, largest: Callable[..., Cents]
 ) -> tuple[Cents, Cents, Cents, Cents, Cents, Cents, Cents]:

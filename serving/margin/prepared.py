@@ -1,7 +1,7 @@
 """A market, a policy and forecasts, prepared once: every account is then margined from the same arrays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -15,7 +15,7 @@ from serving.margin.policy import MarginPolicy
 from serving.margin.priced_market import PricedMarket, price_market
 from serving.margin.ranges import Ranges, ranges_of
 from serving.margin.scenarios import scenarios_of
-from serving.margin.scenarios.scenario_set import ScenarioSet
+from serving.margin.scenarios.scenario_set import ScenarioSet, joined
 from serving.margin.units import unit_pnl
 
 FloatArray = NDArray[np.float64]
@@ -69,11 +69,21 @@ def prepare(market: MarketSnapshot, policy: MarginPolicy, forecasts: Sequence[Fo
     forecasts : in order of preference: the model's, then what stands in for it.
     """
     priced = price_market(market)
-    initial = _stress(priced, policy, forecasts, policy.scan.mpor_s)
     maintenance = _stress(priced, policy, forecasts, policy.scan.liquidation_s)
+    initial = _wider(_stress(priced, policy, forecasts, policy.scan.mpor_s), maintenance)
     closing = closing_of(priced, initial.ranges, forecasts, policy)
     contingent = contingent_of(priced, closing.greeks, initial.ranges, policy)
     return Prepared(priced, policy, tuple(forecasts), initial, maintenance, closing, contingent)
+
+
+def _wider(initial: Stress, maintenance: Stress) -> Stress:
+    """Scenarios of initial margin with those of maintenance.
+
+    A grid is a sample: the narrower one may meet a strike that the wider one steps over.
+    """
+    names = tuple(f"maintenance: {name}" for name in maintenance.scenarios.names)
+    every = joined([initial.scenarios, replace(maintenance.scenarios, names=names)])
+    return replace(initial, scenarios=every, unit=np.concatenate([initial.unit, maintenance.unit]))
 
 
 def _stress(priced: PricedMarket, policy: MarginPolicy, forecasts: Sequence[ForecastSet], horizon_s: int) -> Stress:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.margin.aggregate import Holding, order_losses, summed
+from serving.margin.aggregate import Holding, summed
 from serving.margin.charge import Charge, allocated
 from serving.margin.holdings import Book
+from serving.margin.orders import order_losses
 from serving.margin.policy import PathPolicy
 from serving.margin.prepared import Prepared, Stress
 from serving.margin.scan_loss import Profits, ScanLoss, path_contributions, scan_loss

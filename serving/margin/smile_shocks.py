@@ -38,7 +38,8 @@ def shaped_vols(market: PricedMarket, rows: IntArray, scenarios: ScenarioSet, vo
             shock = Shock(1.0, RHO_PER_SKEW * float(scenarios.tilt[s]), float(1.0 + scenarios.wing[s]) ** -2)
             own = base * np.sqrt(shocked(svi, shock).svi.total_variance(k)) / before
             plain = vol[s, columns]
-            vol[s, columns] = np.where(np.abs(own - base) > np.abs(plain - base), own, plain)
+            same_way = (own - base) * (plain - base) >= 0
+            vol[s, columns] = np.where(same_way & (np.abs(own - base) > np.abs(plain - base)), own, plain)
     return vol
 
 

@@ -15,9 +15,9 @@ from features.panel import Panel
 from models import FORECASTERS
 from models.base import Forecast
 from models.calibration import Calibration, calibrate
-from serving.margin.scan_policy import ScanPolicy
 from serving.margin.requirement import Position, Rates, net, require
 from serving.margin.scan import PARTS, History, buffered, held_through, limited, scan, summarise
+from serving.margin.scan_policy import ScanPolicy
 from serving.schedule import SIDES, loss_forecast, loss_frac, publish, stressed_days
 
 POLICY = ScanPolicy()

@@ -71,4 +71,11 @@ class LogVerification(msgspec.Struct, frozen=True):
         if self.broken is not None:
             yield str(self.broken)
         failed = sum(not record.passed for record in self.records)
-        yield f"{len(self.records)} records, {failed} failed, chain {'whole' if self.broken is None else 'broken'}"
+        count = f"{len(self.records)} record{'' if len(self.records) == 1 else 's'}"
+        yield f"{count}, {failed} failed, chain {self._chain()}"
+
+    def _chain(self) -> str:
+        """Whether the records follow each other from the first on."""
+        if self.broken is not None:
+            return "broken"
+        return "whole" if not self.records or self.records[0].sequence == 0 else "not checked: the record was taken out"

@@ -3,7 +3,6 @@
 from serving.margin.collateral.haircuts import CHARGES, Holdings, haircuts
 from serving.margin.collateral.lines import Holding, collateral_lines, debt_line
 from serving.margin.collateral.policy import CollateralPolicy
-from serving.margin.collateral.weights import at_rate, scaled_weight, sized_asset_weight, sized_liability_weight
 from serving.margin.collateral.wrong_way import wrong_way_share
 
 __all__ = [
@@ -11,12 +10,8 @@ __all__ = [
     "CollateralPolicy",
     "Holding",
     "Holdings",
-    "at_rate",
     "collateral_lines",
     "debt_line",
     "haircuts",
-    "scaled_weight",
-    "sized_asset_weight",
-    "sized_liability_weight",
     "wrong_way_share",
 ]

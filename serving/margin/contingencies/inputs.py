@@ -1,7 +1,6 @@
 """Checks on the arrays that charges are made of; what is missing takes its worst value, with a note."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,20 +41,6 @@ def refuse_negative_index(charge: str, **indices: NDArray[np.int64]) -> None:
     for name, values in indices.items():
         if len(values) and values.min() < 0:
             raise MarketError(f"{charge}: an index of {name} is negative; number them from 0 without gaps")
-
-
-def worst_where_missing(values: Sequence[float | None], worst: float, what: str) -> tuple[FloatArray, tuple[str, ...]]:
-    """Put the worst value where none is known, and say where.
-
-    A value that is known but worse than ``worst`` stays.
-
-    Examples
-    --------
-    >>> worst_where_missing([0.9, None], 0.0, "confidence")
-    (array([0.9, 0. ]), ('confidence of position 1 is missing; taken as 0.0',))
-    """
-    notes = tuple(f"{what} of position {i} is missing; taken as {worst}" for i, x in enumerate(values) if x is None)
-    return np.array([worst if x is None else x for x in values], dtype=np.float64), notes
 
 
 def refuse_out_of_range(policy: str, **rules: bool) -> None:

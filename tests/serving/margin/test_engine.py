@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from serving.margin.holdings import book_of
-from serving.margin.objects import Account, ForecastSet, MarketSnapshot
+from serving.margin.objects import Account, ForecastSet, MarketSnapshot, Svi
 from serving.margin.policy import MarginPolicy, PathPolicy, ScenarioPolicy
 from serving.margin.prepared import prepare
 from serving.margin.scan_charges import scanned
@@ -71,12 +71,14 @@ def days_of(name: str, column: int) -> list[float]:
     ]
 
 
+SKEWS = [Move(0.0, 0.0, *shape) for shape in ((0.15, 0.0), (-0.15, 0.0), (0.0, 0.15), (0.0, -0.15))]
+
+
 def moves_of(name: str, down: float, up: float, horizon_s: int) -> list[Move]:
     """All scenarios of the default policy."""
     far = [-0.66, -0.33, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, *days_of(name, 0 if horizon_s <= 3600 else 1)]
     faded = [Move(price, RISE, weight=min(1.0, (down if price < 0 else up) / abs(price))) for price in far]
-    bent = [Move(0.0, 0.0, *shape) for shape in ((0.15, 0.0), (-0.15, 0.0), (0.0, 0.15), (0.0, -0.15))]
-    return within_range(down, up) + faded + bent
+    return within_range(down, up) + faded + SKEWS
 
 
 def black(forward: float, strike: float, vol: float, years: float, call: bool) -> float:
@@ -91,6 +93,18 @@ def black(forward: float, strike: float, vol: float, years: float, call: bool) -
         return 0.5 * math.erfc(-x / math.sqrt(2))
 
     return sign * (forward * normal(sign * d1) - strike * normal(sign * (d1 - deviation)))
+
+
+def bent(svi: Svi, k: float, move: Move) -> float:
+    """Factor of a volatility as the slice's rho or sigma moves and its volatility at the money stays."""
+
+    def shape(rho: float, sigma: float, at: float) -> float:
+        return svi.b * (rho * (at - svi.m) + math.hypot(at - svi.m, sigma))
+
+    rho, sigma = svi.rho + 2 * move.tilt, svi.sigma / (1 + move.wing) ** 2
+    before = svi.a + shape(svi.rho, svi.sigma, k)
+    level = svi.a + shape(svi.rho, svi.sigma, 0.0) - shape(rho, sigma, 0.0)
+    return math.sqrt((level + shape(rho, sigma, k)) / before)
 
 
 def gain_of(symbol: str, move: Move, market: MarketSnapshot) -> float:
@@ -112,6 +126,11 @@ def gain_of(symbol: str, move: Move, market: MarketSnapshot) -> float:
     days = max(365 * years, 1.0)
     change = move.vol * (30 / days) ** (0.30 if days < 30 else 0.13) + move.tilt * spread + move.wing * abs(spread)
     shocked = max(vol * (1 + change), min(vol, 0.10))
+    if move.tilt or move.wing:
+        svi = next(s.svi for s in market.underlyings[terms.underlying].smiles if s.expiry_ns == terms.expiry_ns)
+        assert svi is not None
+        own = vol * bent(svi, math.log(strike / price), move)
+        shocked = own if abs(own - vol) > abs(shocked - vol) else shocked
     before, after = (
         black(price, strike, vol, years, call),
         black(price * (1 + move.price), strike, shocked, years, call),
@@ -157,7 +176,11 @@ def slow_scan(
     }
     prices = {c: [math.expm1(row[k] * sigma[c]) for row in forecast.residuals.rows] for k, c in enumerate(coins)}
     losses = {
-        c: [-sum_of(account, c, Move(m, 0.3 * abs(m) / ranges[c][m >= 0]), market) for m in prices[c]] for c in coins
+        c: [
+            -sum_of(account, c, Move(m, 0.3 * abs(row[k]) / 2.326), market)
+            for m, row in zip(prices[c], forecast.residuals.rows, strict=True)
+        ]
+        for k, c in enumerate(coins)
     }
     count = len(forecast.residuals.rows)
     ranked = {c: [losses[c][k] for k in sorted(range(count), key=lambda k, c=c: prices[c][k])] for c in coins}  # type: ignore[misc]
@@ -215,6 +238,16 @@ def test_the_credit_is_capped() -> None:
     worst, credit, _ = slow_scan(account, changed.small_market(), forecast, 28_800, Fraction("0.985"), cap=0.05)
     assert credit == pytest.approx(0.05 * sum(worst), rel=1e-12)
     assert found.credit == pytest.approx(credit, rel=CLOSE)
+
+
+@pytest.mark.parametrize("sizes", [(9, -9), (-9, 9), (-5, -5), (5, 5)])
+def test_smiles_that_change_their_shape_are_those_of_a_slow_loop(sizes: tuple[int, int]) -> None:
+    account = changed.holding(("BTC-6SEP24-58000-P", 3), (changed.CALL, sizes[0]), (changed.WING, sizes[1]))
+    policy = MarginPolicy(scenarios=ScenarioPolicy(families=("skew",)))
+    found, _ = fast_scan(account, policy, markets.forecasts())
+    by_hand = max(-sum_of(account, "BTC", move, changed.small_market()) for move in SKEWS)
+    assert by_hand > 0
+    assert found.losses[0] == pytest.approx(by_hand, rel=CLOSE)
 
 
 def test_a_family_alone_asks_for_no_more_than_all_together() -> None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from functools import cache
 from itertools import pairwise
 from random import Random
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -14,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from serving.margin.objects import Account, MarginResult, Position
+from serving.margin.liquidation_prices import liquidation_prices
+from serving.margin.moved_market import moved_market
+from serving.margin.objects import Account, MarginResult, OpenOrder, Position
 from serving.margin.policy import MarginPolicy, PathPolicy, ScenarioPolicy, StaticPolicy
 from serving.margin.prepared import Prepared, prepare
 from serving.margin.quote import charges_of, quote
@@ -164,13 +167,19 @@ def test_a_wider_scenario_never_lowers(field: str, values: tuple[float, ...]) ->
         assert found == sorted(found)
 
 
-def test_the_grid_sees_only_its_points() -> None:
-    """A larger range may lower the margin of what loses between two points of the grid: the limit of any grid."""
-    fly = changed.holding((changed.PUT, 5), (changed.CALL, 5), ("BTC-6SEP24-58000-C", -5), ("BTC-6SEP24-58000-P", -5))
-    only = MarginPolicy(scenarios=ScenarioPolicy(families=("grid",), steps=1))
-    fine = MarginPolicy(scenarios=ScenarioPolicy(families=("grid",), steps=64))
-    coarse, exact = (changed.quoted(fly, policy=policy).initial for policy in (only, fine))
-    assert coarse <= exact
+def test_a_grid_sees_only_its_points() -> None:
+    """A straddle loses most where the price comes to its strike: between two points, as the limit of any grid."""
+    straddle = changed.holding(("BTC-6SEP24-58000-C", 3), ("BTC-6SEP24-58000-P", 3))
+    found = [
+        changed.component(
+            changed.quoted(straddle, policy=MarginPolicy(scenarios=ScenarioPolicy(families=("grid",), steps=steps))),
+            "scan",
+        )
+        for steps in (1, 4, 16, 64)
+    ]
+    assert found == sorted(found)  # each grid has the points of the one before
+    assert found[0] < found[-1]
+    assert found[-1] - found[-2] < Decimal("0.01") * found[-1]
 
 
 @settings(max_examples=40, deadline=None)
@@ -271,20 +280,60 @@ def test_the_order_of_positions_matters_by_rounding_alone(seed: int, random: Ran
     assert abs(one.levels.equity - other.levels.equity) <= CENT
 
 
-@settings(max_examples=60, deadline=None)
-@given(SEEDS, st.integers(0, 40), st.sampled_from(["buy", "sell"]), st.sampled_from([0.01, 0.3, 3.0, 30.0]))
-def test_an_order_never_lowers(seed: int, which: int, side: str, size: float) -> None:
-    account, ready = drawn(seed, 5), changed.prepared()
-    instruments = changed.small_market().instruments
-    symbol = instruments[which % len(instruments)].symbol
-    mark = str(changed.small_market().quotes[symbol].mark)
-    placed = changed.order(symbol, "buy" if side == "buy" else "sell", str(size), mark)
-    before = quote(account, ready)
-    after = quote(replace(account, orders=(placed,)), ready)
-    slack = CENT * len(before.components)
-    assert after.initial >= before.initial - slack
-    assert after.maintenance >= before.maintenance - slack
+@st.composite
+def orders(draw: st.DrawFn) -> tuple[OpenOrder, ...]:
+    """One to three orders of any instrument, within a tenth of its mark."""
+    found = []
+    for _ in range(draw(st.integers(1, 3))):
+        symbol = draw(st.sampled_from([i.symbol for i in changed.small_market().instruments]))
+        price = float(changed.small_market().quotes[symbol].mark) * draw(st.floats(0.9, 1.1))
+        side: Literal["buy", "sell"] = "buy" if draw(st.booleans()) else "sell"
+        found.append(changed.order(symbol, side, str(draw(st.sampled_from([0.01, 0.3, 3, 30]))), f"{price:.2f}"))
+    return tuple(found)
+
+
+@settings(max_examples=120, deadline=None)
+@given(SEEDS, orders())
+def test_an_order_never_lowers(seed: int, placed: tuple[OpenOrder, ...]) -> None:
+    account = drawn(seed, 6)
+    found = [
+        running(replace(account, orders=placed[:count]), changed.prepared()).figures()
+        for count in range(len(placed) + 1)
+    ]
+    for fewer, more in pairwise(found):
+        assert more.initial >= fewer.initial * (1 - 1e-12)
+        assert more.maintenance >= fewer.maintenance * (1 - 1e-12)
+
+
+def test_an_order_that_would_hedge_is_free_and_leaves_the_equity() -> None:
+    mark = str(changed.small_market().quotes["BTC-PERP"].mark)
+    held = changed.holding(("BTC-PERP", 2))
+    before = changed.quoted(held)
+    after = changed.quoted(replace(held, orders=(changed.order("BTC-PERP", "sell", "1", mark),)))
+    assert changed.component(after, "scan") == changed.component(before, "scan")
     assert after.levels.equity == before.levels.equity
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [(("BTC-PERP", 10),), (("BTC-PERP", -10),), (("BTC-USD", 50_000),), (("BTC-PERP", 12), ("ETH-PERP", -100))],
+    ids=["long", "short", "inverse", "two coins"],
+)
+def test_at_its_liquidation_price_an_account_has_its_maintenance_margin(pairs: tuple[tuple[str, float], ...]) -> None:
+    market = changed.small_market()
+    account = changed.holding(*pairs)
+    entered = (replace(p, entry_price=market.quotes[p.instrument].mark) for p in account.positions)
+    account = replace(account, positions=tuple(entered))
+    found = liquidation_prices(account, market, MarginPolicy(), [markets.forecasts()])
+    assert any(price for pair in found.values() for price in pair)
+    for coin, (below, above) in found.items():
+        for price, worse in ((below, 0.9999), (above, 1.0001)):
+            if price is None:
+                continue
+            ratio = float(price / market.underlyings[coin].spot)
+            there, beyond = (changed.quoted(account, moved_market(market, coin, ratio * step)) for step in (1.0, worse))
+            assert 0 <= there.levels.equity - there.maintenance < 2
+            assert beyond.levels.state == "liquidation"
 
 
 def test_the_joint_law_is_the_worst_of_those_tried() -> None:

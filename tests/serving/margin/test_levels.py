@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from features.errors import ForecastError, SettingError
 from serving.margin.levels import (
-    BINANCE_PORTFOLIO_MARGIN,
     STATES,
     LevelPolicy,
     levels,
@@ -101,21 +100,6 @@ def test_arrays_are_the_single_figures() -> None:
 
 
 # Binance, "Portfolio Margin Pro": above 1.5 free, to 1.2 reminder, to 1.05 reduce-only, to 1 liquidation, then a claim.
-@pytest.mark.parametrize(
-    ("equity", "state"),
-    [
-        ("150.01", "free"), ("150.00", "reminder"), ("120.01", "reminder"), ("120.00", "reduce-only"),
-        ("105.00", "liquidation"), ("100.01", "liquidation"), ("100.00", "liquidation and claim"),
-        ("-1", "liquidation and claim"),
-    ],
-)  # fmt: skip
-def test_states_of_binance(equity: str, state: str) -> None:
-    assert BINANCE_PORTFOLIO_MARGIN.state(Decimal(equity), Decimal(100)) == state
-
-
-def test_states_of_binance_without_requirement() -> None:
-    assert BINANCE_PORTFOLIO_MARGIN.state(Decimal(0), Decimal(0)) == "free"
-    assert BINANCE_PORTFOLIO_MARGIN.state(Decimal(-1), Decimal(0)) == "liquidation and claim"
 
 
 @pytest.mark.parametrize(

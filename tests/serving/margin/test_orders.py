@@ -1,6 +1,7 @@
 """Open orders against every subset of fills, and the laws of monotony."""
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -8,18 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from features.errors import AccountError, MarketError
-from serving.margin.orders import (
-    Orders,
-    candidate_quantities,
-    fills,
-    gap_losses,
-    order_losses,
-    worst_losses,
-    worst_quantities,
-)
+from serving.margin.aggregate import Holding, summed
+from serving.margin.orders import order_losses
 
 FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Orders:
+    """Open orders on one underlying."""
+
+    instrument: NDArray[np.int64]
+    quantity: FloatArray
+    gap_loss: FloatArray
+
+    def holding(self) -> Holding:
+        return Holding(self.instrument, np.zeros_like(self.instrument), self.quantity)
 
 
 def drawn(
@@ -33,6 +38,14 @@ def drawn(
         np.maximum(rng.normal(size=n_orders) * 5, 0.0),
     )
     return pnl, rng.normal(size=n_positions) * 5, orders
+
+
+def worst_losses(pnl: FloatArray, quantity: FloatArray, orders: Orders) -> FloatArray:
+    """Loss of each scenario, as the engine adds it up."""
+    held = Holding(np.arange(len(quantity)), np.zeros(len(quantity), np.int64), quantity)
+    filled = order_losses(pnl, orders.holding(), orders.gap_loss, 1)
+    loss: FloatArray = (filled - summed(pnl, held, 1))[:, 0]
+    return loss
 
 
 def after(quantity: FloatArray, orders: Orders, subset: tuple[int, ...]) -> tuple[FloatArray, float]:
@@ -61,37 +74,22 @@ def test_worst_of_all_subsets_in_every_scenario_and_over_all(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_mean_of_the_worst_scenarios_is_bounded_from_both_sides(seed: int) -> None:
+def test_mean_of_the_worst_scenarios_is_no_less_than_under_any_fills(seed: int) -> None:
     pnl, quantity, orders = drawn(seed, 7)
-    exact = orders.gap_loss[0] * 0 - np.inf
+    exact = -np.inf
     for subset in subsets(7):
         filled, gap = after(quantity, orders, subset)
         exact = max(exact, float(np.sort(gap - pnl @ filled)[-3:].mean()))
     upper = float(np.sort(worst_losses(pnl, quantity, orders))[-3:].mean())
-    free = Orders(orders.instrument, orders.quantity, np.zeros(7))
-    rows = candidate_quantities(quantity, free, np.array([0, 0, 1, 1]))
-    lower = max(float(np.sort(-pnl @ row)[-3:].mean()) for row in rows)
-    assert lower - 1e-12 <= exact <= upper + 1e-12
-    assert upper > lower
+    none = float(np.sort(-pnl @ quantity)[-3:].mean())
+    assert none < exact <= upper + 1e-12
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_fills_are_those_of_the_worst_subset(seed: int) -> None:
-    pnl, quantity, orders = drawn(seed, 6)
-    for s in range(len(pnl)):
-        chosen = tuple(np.flatnonzero(fills(pnl[s], orders)).tolist())
-        filled, gap = after(quantity, orders, chosen)
-        assert gap - pnl[s] @ filled == pytest.approx(worst_losses(pnl, quantity, orders)[s])
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_largest_position_of_all_subsets(seed: int) -> None:
-    _, quantity, orders = drawn(seed, 8)
-    every = np.array([after(quantity, orders, subset)[0] for subset in subsets(8)])
-    np.testing.assert_allclose(np.abs(worst_quantities(quantity, orders)), np.abs(every).max(axis=0))
-    inside = {row.round(9).tobytes() for row in every}
-    for row in candidate_quantities(quantity, orders, np.array([0, 0, 1, 1])):
-        assert row.round(9).tobytes() in inside  # a candidate is a possible set of fills
+def test_each_underlying_has_its_own_sum() -> None:
+    unit = np.array([[-1.0, -2.0], [1.0, 2.0]])
+    orders = Holding(np.array([0, 1, 1]), np.array([1, 0, 0]), np.array([3.0, 5.0, -1.0]))
+    gap = np.array([0.5, 0.0, 0.25])
+    assert order_losses(unit, orders, gap, 2).tolist() == [[10.0, 3.5], [2.25, 0.0]]
 
 
 def test_by_hand() -> None:
@@ -107,7 +105,6 @@ def test_orders_that_only_reduce_are_free_until_they_overshoot() -> None:
     for size, expected in ((1.0, bare), (3.0, bare), (6.0, bare), (7.0, 40.0)):
         sell = Orders(np.array([0]), np.array([-size]), np.zeros(1))
         assert worst_losses(pnl, np.array([3.0]), sell).max() == expected
-        assert abs(worst_quantities(np.array([3.0]), sell)[0]) == max(3.0, size - 3.0)
 
 
 @settings(max_examples=60)
@@ -120,41 +117,14 @@ def test_cancelling_shrinking_or_better_prices_never_raise_the_loss(seed: int, d
     assert (worst_losses(pnl, quantity, cancelled) <= whole + 1e-9).all()
     smaller = Orders(orders.instrument, orders.quantity * factor, orders.gap_loss * factor)
     assert (worst_losses(pnl, quantity, smaller) <= whole + 1e-9).all()
-    assert (order_losses(pnl, orders) >= 0).all()
-    assert (np.abs(worst_quantities(quantity, cancelled)) <= np.abs(worst_quantities(quantity, orders)) + 1e-12).all()
+    assert (order_losses(pnl, orders.holding(), orders.gap_loss, 1) >= 0).all()
 
 
-def test_gap_counts_only_what_is_lost() -> None:
-    quantity, price = np.array([2.0, 2.0, -2.0, -2.0]), np.array([103.0, 97.0, 103.0, 97.0])
-    assert gap_losses(quantity, price, np.full(4, 100.0), np.full(4, 0.5)).tolist() == [3.0, 0.0, 0.0, 3.0]
-    with pytest.raises(MarketError):
-        gap_losses(quantity, price * np.nan, np.full(4, 100.0), np.ones(4))
-
-
-def test_numbers_that_are_none_are_refused() -> None:
-    one, none = np.array([0]), np.zeros(1)
-    for bad in (np.nan, np.inf):
-        with pytest.raises(AccountError):
-            Orders(one, np.array([bad]), none)
-        with pytest.raises(MarketError):
-            worst_losses(np.array([[bad]]), np.ones(1), Orders(one, np.ones(1), none))
-        with pytest.raises(MarketError):
-            order_losses(np.array([[bad]]), Orders(one, -np.ones(1), none))
-    with pytest.raises(AccountError):
-        Orders(one, np.ones(1), -np.ones(1))
-    with pytest.raises(AccountError):
-        Orders(one, np.ones(2), none)
-    for at in (-1, 1):
-        stray = Orders(np.array([at]), np.ones(1), none)
-        with pytest.raises(AccountError):
-            order_losses(np.ones((1, 1)), stray)
-        with pytest.raises(AccountError):
-            worst_quantities(np.ones(1), stray)
-    with pytest.raises(AccountError):
-        worst_quantities(np.array([np.nan]), Orders(one, np.ones(1), none))
+def test_what_is_no_number_stays_none() -> None:
+    one = Holding(np.array([0]), np.array([0]), np.ones(1))
+    assert np.isnan(order_losses(np.array([[np.nan]]), one, np.zeros(1), 1)).all()
 
 
 def test_an_account_without_positions_or_orders() -> None:
     nothing = Orders(np.empty(0, np.int64), np.empty(0), np.empty(0))
     assert worst_losses(np.empty((2, 0)), np.empty(0), nothing).tolist() == [0.0, 0.0]
-    assert candidate_quantities(np.array([1.0]), nothing, np.array([0])).tolist() == [[1.0]]

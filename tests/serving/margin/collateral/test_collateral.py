@@ -16,13 +16,9 @@ from serving.margin.collateral import (
     CollateralPolicy,
     Holding,
     Holdings,
-    at_rate,
     collateral_lines,
     debt_line,
     haircuts,
-    scaled_weight,
-    sized_asset_weight,
-    sized_liability_weight,
     wrong_way_share,
 )
 from serving.margin.objects.result import CollateralLine
@@ -154,27 +150,6 @@ def test_arrays_of_many_accounts_are_the_single_lines() -> None:
     assert notes == ()
     assert list(lines) == [line(item) for item in items]
     assert collateral_lines([], HOUR, POLICY) == ((), ())
-
-
-def test_a_debt_is_never_haircut() -> None:
-    assert debt_line("BTC", Decimal("0.1"), Decimal("60000.123")).counted == Decimal("-6000.02")  # away from zero
-    assert debt_line("USDC", Decimal(100), Decimal("0.9"), stable=True).counted == -100
-    assert debt_line("USDC", Decimal(100), Decimal("1.1"), stable=True).counted == -110
-    rates = np.array([0.0, 0.5, 1.0])
-    assert at_rate(np.full(3, -10.0), rates).tolist() == [-10.0] * 3
-    assert at_rate(np.full(3, 10.0), rates).tolist() == [0.0, 5.0, 10.0]
-
-
-def test_weights_of_drift() -> None:
-    # Published cases: weight 9000, start 500 000 USD, price 25: deposits of 1 and of 20 000 leave 9000.
-    for deposits in (1, 20_000):
-        assert scaled_weight(np.array([9000.0]), np.array([25.0 * deposits]), np.array([5e5]))[0] == 9000.0
-    assert scaled_weight(np.array([9000.0]), np.array([25.0 * 40_000]), np.array([5e5]))[0] == 4500.0
-    assert scaled_weight(np.array([0.9]), np.array([1e12]), np.array([np.inf]))[0] == 0.9
-    assert sized_asset_weight(np.array([0.9]), np.array([400.0]), 0.05)[0] == pytest.approx(1.1 / 2)
-    assert sized_asset_weight(np.array([0.9]), np.array([400.0]), 0.0)[0] == 0.9
-    assert sized_liability_weight(np.array([1.5]), np.array([400.0]), 0.05)[0] == pytest.approx(1.2 + 1.0)
-    assert sized_liability_weight(np.array([1.5]), np.array([400.0]), 0.0)[0] == 1.5
 
 
 def test_wrong_way_by_hand() -> None:

@@ -24,7 +24,7 @@ from serving.margin.contingencies import (
     short_option_minimum,
     stale_price,
 )
-from serving.margin.contingencies.inputs import refuse_unless_finite, worst_where_missing
+from serving.margin.contingencies.inputs import refuse_unless_finite
 
 FloatArray = NDArray[np.float64]
 RNG = np.random.default_rng(3)
@@ -169,13 +169,11 @@ def at(value: float) -> FloatArray:
 def test_worse_feeds_never_cost_less(price: float, worse: float, confidence: float, age: float, older: float) -> None:
     one, loss, horizon = np.array([1000.0]), np.array([0.1]), np.array([3600.0])
     assert depeg(one, at(price), DepegPolicy()) <= depeg(one, at(price * worse), DepegPolicy())
-    assert depeg(one, at(price), DepegPolicy()) <= depeg(
-        one, worst_where_missing([None], 0.0, "price")[0], DepegPolicy()
-    )
+    assert depeg(one, at(price), DepegPolicy()) <= depeg(one, at(0.0), DepegPolicy())
     policy = FeedPolicy()
     charged = low_confidence(one, at(confidence), policy)
     assert charged <= low_confidence(one, at(confidence * worse), policy)
-    assert charged <= low_confidence(one, worst_where_missing([None], 0.0, "confidence")[0], policy)
+    assert charged <= low_confidence(one, at(0.0), policy)
     aged = stale_price(one, loss, at(age), horizon, policy)
     assert aged <= stale_price(one, loss, at(age + older), horizon, policy)
     assert aged <= stale_price(one, loss, at(policy.missing_age_s), horizon, policy)
