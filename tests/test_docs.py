@@ -99,3 +99,21 @@ def test_example_files_of_the_formats_are_imported(
 def test_every_source_has_its_example() -> None:
     shown = {source for _, source, *_ in FILE.findall((ROOT / "docs/data.md").read_text())}
     assert set(SOURCES) - shown <= {"freqtrade"}  # its files are no text
+
+
+@pytest.mark.parametrize("command", ["quote", "explain"])
+def test_the_margin_commands_print_what_the_page_says(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs/margin.md").read_text()
+    blocks = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+    block = next(b for b in blocks if ("scan ranges" in b if command == "explain" else "account desk-7" in b))
+    files = [x for name in ("account", "market", "forecast") for x in (f"--{name}", f"docs/margin/{name}.json")]
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(sys, "argv", ["margincast", "margin", command, *files])
+    with pytest.raises(SystemExit):
+        margincast.main()
+    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    for line in block.splitlines():
+        assert line.rstrip() in printed or line.startswith("[..."), line
