@@ -69,7 +69,7 @@ def _liquidations(job: MarginJob) -> Table:
     """Prices at which the cross positions are liquidated."""
     found = liquidation_prices(job.account, job.market, job.policy, job.forecasts)
     rows = [
-        (name, f"{job.market.underlyings[name].spot:,.2f}", *("none" if p is None else f"{p:,.2f}" for p in prices))
+        (name, f"{job.market.underlyings[name].spot:,f}", *("none" if p is None else f"{p:,f}" for p in prices))
         for name, prices in found.items()
     ]
     return table("liquidated at, all else as today", ("underlying", "today", "below", "above"), rows)

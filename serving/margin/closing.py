@@ -27,7 +27,6 @@ from serving.margin.unit_greeks import UnitGreeks, unit_greeks
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 DAY_S: Final = 86_400
-LEAST_NET: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +100,43 @@ def _expiries(market: PricedMarket) -> tuple[IntArray, FloatArray]:
     return np.array(index, dtype=np.int64), np.array([np.nan if x is None else x for x in found], dtype=np.float64)
 
 
-def sizes(rows: Holding, held: int, delta: FloatArray, width: int) -> FloatArray:
-    """Units of each underlying to close at worst, shape (u,): no order filled, all buying or all selling ones."""
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Units of each underlying that closing an account trades, shape (u,) each.
+
+    ``sells``, ``buys``: over expiries, what is net long and net short of each: a leg in one expiry is not closed by
+    one in another. ``gross``: the larger of all long and all short deltas. An order counts on its own side.
+    """
+
+    sells: FloatArray
+    buys: FloatArray
+    gross: FloatArray
+
+
+def sizes(closing: Closing, rows: Holding, held: int, width: int) -> Sizes:
+    """Sizes of positions and orders; ``held``: number of positions."""
+    delta = closing.greeks.delta[rows.instrument] * rows.quantity
     out = np.zeros((3, width))
-    _add_sizes(rows.underlying, delta, held, out)
-    both = np.stack([out[0], out[0] + out[1], out[0] + out[2]])
-    worst: FloatArray = both[np.argmax(np.abs(both), axis=0), np.arange(width)]
-    return worst
+    _add_sizes(rows.underlying, closing.expiry[rows.instrument], delta, held, len(closing.half_spread_vol), out)
+    return Sizes(out[0], out[1], out[2])
 
 
 @compiled
-def _add_sizes(underlying: IntArray, delta: FloatArray, held: int, out: FloatArray) -> None:
-    """Net delta of positions, of buying and of selling orders."""
+def _add_sizes(
+    underlying: IntArray, expiry: IntArray, delta: FloatArray, held: int, expiries: int, out: FloatArray
+) -> None:
+    """Net deltas by expiry with the orders on either side, then sums by underlying."""
+    nets, owner, sides = np.zeros((3, expiries)), np.zeros(expiries, np.int64), np.zeros((2, out.shape[1]))
     for i in range(delta.size):
         row = 0 if i < held else (1 if delta[i] > 0.0 else 2)
-        out[row, underlying[i]] += delta[i]
+        nets[row, expiry[i]] += delta[i]
+        owner[expiry[i]] = underlying[i]
+        sides[0 if delta[i] > 0.0 else 1, underlying[i]] += abs(delta[i])
+    for e in range(expiries):
+        out[0, owner[e]] += max(nets[0, e] + nets[1, e], 0.0)
+        out[1, owner[e]] += max(-nets[0, e] - nets[2, e], 0.0)
+    for u in range(out.shape[1]):
+        out[2, u] = max(sides[0, u], sides[1, u])
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +153,23 @@ class ClosingCost:
     notes: tuple[str, ...]
 
 
-def closing_cost(closing: Closing, market: PricedMarket, u: int, size: float, policy: MarginPolicy) -> ClosingCost:
-    """Cost of closing a size: liquidity in USD; of the scan, what the time it takes and its share of the market add."""
-    if size == 0.0:
+def closing_cost(closing: Closing, market: PricedMarket, u: int, size: Sizes, policy: MarginPolicy) -> ClosingCost:
+    """Cost of closing one underlying.
+
+    Liquidity in USD, of both sides; of the scan, what the time that closing takes and its share of the market add.
+    """
+    gross = float(size.gross[u])
+    if gross == 0.0:
         return NOTHING
-    side = closing.sides[u][0 if size > 0 else 1]
-    cost = liquidation_cost(side, abs(size))
-    growth = _growth(closing, u, size, closing.mpor_s), _growth(closing, u, size, closing.horizons_s[0])
-    multiplier, notes = _concentration(market, u, size, policy)
-    larger = growth[0] * (multiplier - 1.0), growth[1] * (multiplier - 1.0)
-    longer = growth[0] - 1.0, growth[1] - 1.0
-    return ClosingCost(cost.total, longer, larger, (*cost.notes, *notes))
+    sells, buys = (
+        liquidation_cost(side, float(units[u]))
+        for side, units in zip(closing.sides[u], (size.sells, size.buys), strict=True)
+    )
+    longer = tuple(_growth(closing, u, gross, base) for base in (closing.mpor_s, closing.horizons_s[0]))
+    multiplier, notes = _concentration(market, u, gross, policy)
+    larger = longer[0] * (multiplier - 1.0), longer[1] * (multiplier - 1.0)
+    told = (*sells.notes, *buys.notes, *notes)
+    return ClosingCost(sells.total + buys.total, (longer[0] - 1.0, longer[1] - 1.0), larger, told)
 
 
 NOTHING: Final = ClosingCost(0.0, (0.0, 0.0), (0.0, 0.0), ())
@@ -165,11 +192,10 @@ def closing_charges(
     scan : parts of the scan by row, for initial and maintenance margin.
     """
     width = len(market.underlyings)
-    delta = closing.greeks.delta[rows.instrument] * rows.quantity
-    size = sizes(rows, held, delta, width)
-    costs = [closing_cost(closing, market, u, float(size[u]), policy) for u in range(width)]
+    size = sizes(closing, rows, held, width)
+    costs = [closing_cost(closing, market, u, size, policy) for u in range(width)]
     longer, larger = (np.array([getattr(c, name) for c in costs])[rows.underlying].T for name in ("longer", "larger"))
-    liquidity = _given_out(np.array([c.liquidity for c in costs]), rows, delta, size)
+    liquidity = _given_out(closing, np.array([c.liquidity for c in costs]), rows)
     vega = vega_charge(closing, rows, held, policy)
     charges = [
         Charge("liquidity", liquidity, liquidity),
@@ -181,15 +207,11 @@ def closing_charges(
     return [c for c in charges if c.initial.any() or c.maintenance.any()], list(notes)
 
 
-def _given_out(cost: FloatArray, rows: Holding, delta: FloatArray, size: FloatArray) -> FloatArray:
-    """Each underlying's cost by what rows add to the size that is closed; a hedge has a negative part."""
-    signed = delta * np.sign(size)[rows.underlying]
-    net = np.bincount(rows.underlying, weights=signed, minlength=len(size))
-    gross = np.bincount(rows.underlying, weights=np.abs(delta), minlength=len(size))
-    by_net = net > LEAST_NET * gross  # a book that is nearly flat is given out by size: shares of nothing explode
-    whole = np.where(by_net, net, np.maximum(gross, np.finfo(float).tiny))
-    share = np.where(by_net[rows.underlying], signed, np.abs(delta))
-    parts: FloatArray = share * (cost / whole)[rows.underlying]
+def _given_out(closing: Closing, cost: FloatArray, rows: Holding) -> FloatArray:
+    """Each underlying's cost by the size of its rows' deltas."""
+    size = np.abs(closing.greeks.delta[rows.instrument] * rows.quantity)
+    whole = np.bincount(rows.underlying, weights=size, minlength=len(cost))
+    parts: FloatArray = size * (cost / np.maximum(whole, np.finfo(float).tiny))[rows.underlying]
     return parts
 
 
@@ -202,9 +224,9 @@ def _growth(closing: Closing, u: int, size: float, base_s: int) -> float:
     ----------
     base_s : :math:`h_0`, that of initial or of maintenance margin.
     """
-    side, widths = closing.sides[u][0], closing.widths[0 if size > 0 else 1, u]
-    wanted = period_s(base_s, size, side)
-    return _width(widths, closing.horizons_s, wanted) / _width(widths, closing.horizons_s, float(base_s))
+    wanted = period_s(base_s, size, closing.sides[u][0])
+    both = (closing.widths[side, u] for side in (0, 1))
+    return max(_width(w, closing.horizons_s, wanted) / _width(w, closing.horizons_s, float(base_s)) for w in both)
 
 
 def _width(widths: FloatArray, horizons: tuple[int, ...], horizon_s: float) -> float:

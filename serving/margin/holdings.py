@@ -111,11 +111,13 @@ def _holding(rows: list[tuple[int, float]], market: PricedMarket) -> Holding:
 
 
 def _unrealised(positions: Sequence[Position], held: Holding, market: PricedMarket) -> FloatArray:
-    """USD profit since entry at the mark; of an option, whose premium is paid, what it counts for.
+    """USD profit since entry at the mark; of an option and of spot, which are paid, what they count for.
 
     What has no price of its own is taken at the spot of its underlying, and only a loss counts.
     """
-    options = market.options.is_option[held.instrument]
+    listed = market.snapshot.instruments
+    spot = np.array([listed[i].kind == "spot" for i in held.instrument], dtype=np.bool_)
+    options = market.options.is_option[held.instrument] | spot
     worth = np.where(held.quantity > 0, market.worth_usd[held.instrument], market.owed_usd[held.instrument])
     value = np.where(options, held.quantity * worth, 0.0)
     for i, position in enumerate(positions):

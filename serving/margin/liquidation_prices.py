@@ -1,7 +1,7 @@
 """At which price of an underlying an account is liquidated under the policy, all else as it is today."""
 
 from collections.abc import Sequence
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import Final, Literal
 
 import msgspec
@@ -9,14 +9,14 @@ import msgspec
 from serving.margin.funds import funds_of
 from serving.margin.liquidation import searched_price
 from serving.margin.moved_market import moved_market
-from serving.margin.objects import Account, ForecastSet, MarketSnapshot
+from serving.margin.objects import Account, ForecastSet, MarketSnapshot, Position
 from serving.margin.policy import MarginPolicy
 from serving.margin.prepared import prepare
 from serving.margin.running import running
 
 REACH: Final = 4.0
 STEPS: Final = 48
-CENT: Final = Decimal("0.01")
+DIGITS: Final = 8
 
 
 def liquidation_prices(
@@ -29,7 +29,7 @@ def liquidation_prices(
 
     Returns
     -------
-    by underlying of the account's cross positions: (below, above), rounded towards today's price;
+    by underlying of the account's cross positions: (below, above), eight digits, rounded towards today's price;
     None where there is none within a quarter and four times today's price.
     """
     symbols = {p.instrument for p in account.positions if p.mode == "cross"} | {o.instrument for o in account.orders}
@@ -49,7 +49,8 @@ def _both(
     account: Account, market: MarketSnapshot, name: str, policy: MarginPolicy, forecasts: Sequence[ForecastSet]
 ) -> tuple[Decimal | None, Decimal | None]:
     spot = float(market.underlyings[name].spot)
-    cross = msgspec.structs.replace(account, positions=tuple(p for p in account.positions if p.mode == "cross"))
+    positions = tuple(_entered(p, market) for p in account.positions if p.mode == "cross")
+    cross = msgspec.structs.replace(account, positions=positions)
 
     def surplus(price: float) -> float:
         prepared = prepare(moved_market(market, name, price / spot), policy, forecasts)
@@ -58,6 +59,14 @@ def _both(
 
     def found(side: Literal["down", "up"], rounding: str) -> Decimal | None:
         price = searched_price(surplus, spot, side, reach=REACH, steps=STEPS)
-        return None if price is None else Decimal(price).quantize(CENT, rounding=rounding)
+        return None if price is None else Context(prec=DIGITS, rounding=rounding).create_decimal(price)
 
     return found("down", ROUND_CEILING), found("up", ROUND_FLOOR)
+
+
+def _entered(position: Position, market: MarketSnapshot) -> Position:
+    """A position that is settled to the mark gains and loses from today's mark on."""
+    quote = market.quotes.get(position.instrument)
+    if position.entry_price is not None or quote is None:
+        return position
+    return msgspec.structs.replace(position, entry_price=quote.mark)

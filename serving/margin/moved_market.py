@@ -1,12 +1,14 @@
 """The market as it would be if one underlying had moved: what stands on it is re-marked, all else is as today."""
 
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
-from serving.margin.objects import Instrument, MarketSnapshot, Quote, Underlying
-from serving.margin.priced_market import PricedMarket, price_market
-from serving.margin.pricing.black import black_value
+from serving.margin.objects import AssetPrice, Instrument, MarketSnapshot, Quote, Underlying
+from serving.margin.priced_market import PricedMarket, price_market, settlement_usd
+
+UNMARKED: Final = Decimal(0)
 
 
 def moved_market(market: MarketSnapshot, name: str, factor: float) -> MarketSnapshot:
@@ -19,21 +21,18 @@ def moved_market(market: MarketSnapshot, name: str, factor: float) -> MarketSnap
     factor : new price over old, above 0.
     """
     ratio = Decimal(repr(factor))
-    moved = _moved_underlying(market.underlyings[name], ratio)
-    assets = {
-        asset: msgspec.structs.replace(price, price_usd=price.price_usd * ratio) if price.underlying == name else price
-        for asset, price in market.assets.items()
-    }
     priced = price_market(market)
-    shifted = msgspec.structs.replace(market, underlyings={**market.underlyings, name: moved}, assets=assets)
-    quotes = {
-        i.symbol: _requoted(i, market.quotes[i.symbol], priced, shifted, ratio)
-        if i.underlying == name
-        else market.quotes[i.symbol]
-        for i in market.instruments
-        if i.symbol in market.quotes
-    }
-    return msgspec.structs.replace(shifted, quotes=quotes)
+    shifted = msgspec.structs.replace(
+        market,
+        underlyings={**market.underlyings, name: _moved_underlying(market.underlyings[name], ratio)},
+        assets={asset: _moved_asset(price, name, ratio) for asset, price in market.assets.items()},
+        quotes={
+            i.symbol: _moved_quote(i, market.quotes[i.symbol], priced, ratio) if i.underlying == name else market.quotes[i.symbol]
+            for i in market.instruments
+            if i.symbol in market.quotes
+        },
+    )  # fmt: skip
+    return _marked(shifted, name, priced)
 
 
 def _moved_underlying(terms: Underlying, ratio: Decimal) -> Underlying:
@@ -47,18 +46,29 @@ def _moved_underlying(terms: Underlying, ratio: Decimal) -> Underlying:
     )
 
 
-def _requoted(terms: Instrument, quote: Quote, priced: PricedMarket, moved: MarketSnapshot, ratio: Decimal) -> Quote:
-    """Quote at the moved price; what cannot be priced keeps its own."""
+def _moved_asset(price: AssetPrice, name: str, ratio: Decimal) -> AssetPrice:
+    if price.underlying != name:
+        return price
+    return msgspec.structs.replace(price, price_usd=price.price_usd * ratio)
+
+
+def _moved_quote(terms: Instrument, quote: Quote, priced: PricedMarket, ratio: Decimal) -> Quote:
+    """A scaled quote; an option keeps its volatility and waits for its mark."""
     index = None if quote.index is None else quote.index * ratio
     row = priced.symbols[terms.symbol]
     if not terms.is_option or row in priced.faults:
         return msgspec.structs.replace(quote, mark=quote.mark * ratio, index=index)
-    options = priced.options
-    vol = float(options.vol[row])
-    forward = float(options.forward[row]) * (1 + float(priced.share[row]) * (float(ratio) - 1))
-    value = float(
-        black_value(forward, options.strike[row], vol, options.years[row], options.is_call[row], options.discount[row])
-    )
-    if terms.contract == "inverse":
-        value /= float(moved.underlyings[terms.underlying].spot)
-    return msgspec.structs.replace(quote, mark=Decimal(repr(value)), index=index, vol=vol)
+    return msgspec.structs.replace(quote, mark=UNMARKED, index=index, vol=float(priced.options.vol[row]))
+
+
+def _marked(market: MarketSnapshot, name: str, before: PricedMarket) -> MarketSnapshot:
+    """Mark the options of an underlying at their value: what they are owed at while their mark is nought."""
+    priced, quotes = price_market(market), dict(market.quotes)
+    for terms in market.instruments:
+        row = priced.symbols[terms.symbol]
+        if terms.is_option and terms.underlying == name and row not in before.faults:
+            coin = terms.contract == "inverse"
+            unit = float(market.underlyings[name].spot) if coin else settlement_usd(terms, market)
+            mark = float(priced.owed_usd[row]) / (float(terms.multiplier) * unit)
+            quotes[terms.symbol] = msgspec.structs.replace(quotes[terms.symbol], mark=Decimal(repr(mark)))
+    return msgspec.structs.replace(market, quotes=quotes)

@@ -23,15 +23,19 @@ class JointPaths:
 
     ``scenarios``: one a row of residuals, in their order of time. ``covered``, shape (u,): which
     underlyings have residuals; the others get no credit for diversification. ``orders``: by name of
-    the law, for each underlying the row that it takes in each path, shape (paths, u).
+    the law, for each underlying the row that it takes in each path, shape (paths, u). ``fresh``: whether the
+    residuals' forecast has not expired; paths that have hold the requirement up and give no credit.
     """
 
     scenarios: ScenarioSet
     covered: BoolArray
     orders: dict[str, IntArray]
+    fresh: bool = True
 
 
-def joint_paths(ranges: Ranges, residuals: Residuals | None, policy: PathPolicy) -> JointPaths | None:
+def joint_paths(
+    ranges: Ranges, residuals: Residuals | None, policy: PathPolicy, *, fresh: bool = True
+) -> JointPaths | None:
     r"""Residual vectors times today's forecast volatility.
 
     .. math:: m_{k,u} = e^{z_{k,u} \sigma_u} - 1
@@ -61,7 +65,7 @@ def joint_paths(ranges: Ranges, residuals: Residuals | None, policy: PathPolicy)
     else:
         vol = policy.vol_response * np.abs(drawn) / NORMAL_99
     paths = scenario_set([f"path {i}" for i in range(len(move))], move, np.maximum(vol, -1.0))
-    return JointPaths(paths, covered, {name: _order(name, move) for name in policy.correlations})
+    return JointPaths(paths, covered, {name: _order(name, move) for name in policy.correlations}, fresh)
 
 
 def _order(law: str, move: FloatArray) -> IntArray:

@@ -91,6 +91,7 @@ class PathPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ``credit_cap``: largest share of the sum of the underlyings' losses that their
     diversification may take off. ``vol_response``: relative move of implied volatility at a move
     of the size of the normal law's 99 % quantile, in proportion to it, where the residuals bring none.
+    ``missing_frac``: of the scan, charged where there are no paths: what their shortfall might have asked for.
     """
 
     es_level: float = 0.99
@@ -98,6 +99,7 @@ class PathPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     least_paths: int = 250
     credit_cap: float = 0.5
     vol_response: float = 0.3
+    missing_frac: float = 0.25
 
     def __post_init__(self) -> None:
         """Refuse levels that mean no tail."""
@@ -105,6 +107,7 @@ class PathPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise SettingError(f"policy: paths.es_level is {self.es_level}; give a level within 0.5 and 1")
         fraction(self.credit_cap, "policy: paths.credit_cap", SettingError)
         not_negative(self.vol_response, "policy: paths.vol_response", SettingError)
+        not_negative(self.missing_frac, "policy: paths.missing_frac", SettingError)
         if self.least_paths < 1 or not self.correlations:
             raise SettingError("policy: paths need least_paths of at least 1 and one correlation")
 
@@ -113,12 +116,16 @@ class StaticPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Ranges where no forecast may be used: ``range_frac`` over the initial period of risk, times ``multiplier``.
 
     ``ranges``: by underlying; ``range_frac`` for all others. ``maintenance_frac``: share of it for maintenance.
+    ``least_frac``: of it, below which no forecast brings a range: a forecast so calm is more likely wrong.
+    ``greatest_age_s``: a forecast older than that counts as expired, whatever it says of itself.
     """
 
     range_frac: float = 0.20
     ranges: dict[str, float] = msgspec.field(default_factory=lambda: {"BTC": 0.12, "ETH": 0.14})
     multiplier: float = 1.5
     maintenance_frac: float = 0.6
+    least_frac: float = 0.25
+    greatest_age_s: float = 21_600.0
 
     def __post_init__(self) -> None:
         """Refuse ranges that would not cover anything."""
@@ -129,6 +136,8 @@ class StaticPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
                 f"policy: static.multiplier is {self.multiplier}; give 1 to 100, a fallback is never below"
             )
         fraction(self.maintenance_frac, "policy: static.maintenance_frac", SettingError)
+        fraction(self.least_frac, "policy: static.least_frac", SettingError)
+        positive(self.greatest_age_s, "policy: static.greatest_age_s", SettingError)
 
 
 def policy_of(document: dict[str, Any]) -> "MarginPolicy":

@@ -13,7 +13,7 @@ from serving.margin.objects import ForecastSet, MarketSnapshot
 from serving.margin.paths import JointPaths, joint_paths
 from serving.margin.policy import MarginPolicy
 from serving.margin.priced_market import PricedMarket, price_market
-from serving.margin.ranges import Ranges, ranges_of
+from serving.margin.ranges import Ranges, is_fresh, ranges_of
 from serving.margin.scenarios import scenarios_of
 from serving.margin.scenarios.scenario_set import ScenarioSet, joined
 from serving.margin.units import unit_pnl
@@ -22,9 +22,10 @@ FloatArray = NDArray[np.float64]
 
 
 NO_PATHS: Final = (
-    "no joint paths: residuals are missing, expired or fewer than the policy's least_paths; "
-    "no credit between underlyings, and no shortfall over joint paths"
+    "no joint paths: residuals are missing or fewer than the policy's least_paths; "
+    "no credit between underlyings, and a share of the scan stands for their shortfall"
 )
+OLD_PATHS: Final = "the residuals' forecast has expired: their joint paths hold the requirement up and give no credit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ class Prepared:
     @property
     def notes(self) -> tuple[str, ...]:
         """Every fallback that the ranges rest on."""
-        paths = () if self.initial.paths is not None else (NO_PATHS,)
+        found = self.initial.paths
+        paths = (NO_PATHS,) if found is None else () if found.fresh else (OLD_PATHS,)
         return tuple(dict.fromkeys((*self.initial.ranges.notes, *self.maintenance.ranges.notes, *paths)))
 
 
@@ -91,7 +93,8 @@ def _stress(priced: PricedMarket, policy: MarginPolicy, forecasts: Sequence[Fore
     ranges = ranges_of(priced.underlyings, forecasts, as_of_ns, policy, horizon_s)
     scenarios = scenarios_of(ranges, policy.scenarios)
     unit = unit_pnl(priced, scenarios, policy.scenarios)
-    residuals = next((f.residuals for f in forecasts if f.residuals and as_of_ns < f.expires_ns), None)
-    paths = joint_paths(ranges, residuals, policy.paths)
+    given = sorted((f for f in forecasts if f.residuals), key=lambda f: not is_fresh(f, as_of_ns, policy))
+    fresh = bool(given) and is_fresh(given[0], as_of_ns, policy)
+    paths = joint_paths(ranges, given[0].residuals if given else None, policy.paths, fresh=fresh)
     path_unit = None if paths is None else unit_pnl(priced, paths.scenarios, policy.scenarios)
     return Stress(ranges, scenarios, unit, paths, path_unit)

@@ -22,6 +22,8 @@ BoolArray = NDArray[np.bool_]
 YEAR_S: Final = 365 * 86_400
 YEAR_NS: Final = YEAR_S * 10**9
 USD: Final = "USD"
+FARTHEST: Final = 0.5  # log distance of a mark or forward from the spot: beyond it one of them is wrong
+CARRY_A_YEAR: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +162,16 @@ def _terms(instrument: Instrument, snapshot: MarketSnapshot) -> Row:
         return _option(instrument, underlying, snapshot, years)
     if not mark > 0:
         raise MarketError(f"{instrument.symbol}: mark is {quote.mark}; a {instrument.kind} needs one above 0")
+    spot = float(underlying.spot)
+    _refuse_apart(instrument.symbol, "mark", mark, spot, years)
+    if quote.index is not None:
+        _refuse_apart(instrument.symbol, "index", float(quote.index), spot)
     size = float(instrument.multiplier)
     share = 1.0 - _settled(instrument, underlying)[0]
     if instrument.contract == "inverse":
         # quantity contracts of `size` USD: (1/P0 - 1/P1) coin at the price P1 is (P1/P0 - 1) x size USD.
         return (size / mark, share, mark, size, 0.0, mark, 1.0, years, 0.0, 1.0, 0.0, 0.0)
-    usd = size * _asset_usd(snapshot, instrument.settlement)
+    usd = size * settlement_usd(instrument, snapshot)
     return (usd, share, mark, usd * mark, 0.0, mark, 1.0, years, 0.0, 1.0, 0.0, 0.0)
 
 
@@ -176,10 +182,11 @@ def _option(instrument: Instrument, underlying: Underlying, snapshot: MarketSnap
             f"{instrument.symbol}: {instrument.underlying} has no forward of its expiry {instrument.expiry_ns}; "
             "add it to forwards"
         )
+    _refuse_apart(instrument.symbol, "forward", float(forward.price), float(underlying.spot), years)
     quote = snapshot.quotes[instrument.symbol]
     discount = float(np.exp(-max(forward.rate, 0.0) * years))
     coin_settled = instrument.contract == "inverse"
-    usd = float(instrument.multiplier) * (1.0 if coin_settled else _asset_usd(snapshot, instrument.settlement))
+    usd = float(instrument.multiplier) * (1.0 if coin_settled else settlement_usd(instrument, snapshot))
     mark = float(quote.mark) * (float(underlying.spot) if coin_settled else 1.0)
     strike, call = float(instrument.strike or 0), instrument.option == "call"
     fixed, average = _settled(instrument, underlying)
@@ -222,10 +229,30 @@ def _settled(instrument: Instrument, underlying: Underlying) -> tuple[float, flo
     return 0.0, 0.0
 
 
-def _asset_usd(snapshot: MarketSnapshot, asset: str) -> float:
-    """USD per unit; a stablecoin below its peg counts as 1, so that its fall makes no position look smaller."""
-    price = _quoted_usd(snapshot, asset)
-    return max(price, 1.0) if asset in snapshot.assets and snapshot.assets[asset].stable else price
+def settlement_usd(instrument: Instrument, snapshot: MarketSnapshot) -> float:
+    """USD per unit of what a contract settles in.
+
+    A stablecoin below its peg counts as 1, so that its fall makes no position look smaller.
+    """
+    price = _quoted_usd(snapshot, instrument.settlement)
+    asset = snapshot.assets.get(instrument.settlement)
+    if asset is None or asset.underlying is not None:
+        return price
+    if not asset.stable:
+        raise MarketError(
+            f"{instrument.symbol}: it settles in {instrument.settlement}, which is neither stable nor follows an "
+            "underlying; say stable: true of a stablecoin, or which underlying it follows"
+        )
+    return max(price, 1.0)
+
+
+def _refuse_apart(symbol: str, what: str, price: float, spot: float, years: float = 0.0) -> None:
+    """Refuse a price that is too far from the spot to be one of the same market."""
+    if abs(np.log(price / spot)) > FARTHEST + CARRY_A_YEAR * years:
+        raise MarketError(
+            f"{symbol}: its {what} {price:g} and the spot {spot:g} of its underlying are too far apart to be of one "
+            "market; correct the one that is wrong"
+        )
 
 
 def _pays(instrument: Instrument, snapshot: MarketSnapshot) -> float:

@@ -45,7 +45,7 @@ def quote(account: Account, prepared: Prepared) -> MarginResult:
     return msgspec.structs.replace(
         result,
         worst_scenario=worst_scenario(prepared, initial),
-        isolated=tuple(quote(_alone(account, p), prepared) for p in account.positions if p.mode == "isolated"),
+        isolated=tuple(_marked(quote(_alone(account, p), prepared)) for p in account.positions if p.mode == "isolated"),
         notes=tuple(dict.fromkeys((*prepared.notes, *result.notes))),
     )
 
@@ -77,7 +77,7 @@ def quote_rule(account: Account, prepared: Prepared, rule: str, parameters: Any 
     uncharged = bool(account.orders) and not book.orders
     notes = ("open orders are not charged under this rule",) if uncharged else ()
     result = _result(account, prepared, rule, charges, _rows(placed.positions, bare), funds, (*notes, *funds.notes))
-    isolated = tuple(quote_rule(_alone(account, p), prepared, rule, given) for p in alone)
+    isolated = tuple(_marked(quote_rule(_alone(account, p), prepared, rule, given)) for p in alone)
     return msgspec.structs.replace(result, isolated=isolated)
 
 
@@ -141,3 +141,9 @@ def _alone(account: Account, position: Position) -> Account:
     posted = (Collateral(asset="USD", quantity=position.isolated_collateral),) if position.isolated_collateral else ()
     alone = msgspec.structs.replace(position, mode="cross", isolated_collateral=Decimal(0))
     return Account(account_id=f"{account.account_id}/{position.instrument}"[:64], positions=(alone,), collateral=posted)
+
+
+def _marked(result: MarginResult) -> MarginResult:
+    """The result of an isolated position, which says that it is one."""
+    positions = tuple(msgspec.structs.replace(p, mode="isolated") for p in result.positions)
+    return msgspec.structs.replace(result, positions=positions)

@@ -18,7 +18,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from features.clock import DAY_NS
+from features.clock import DAY_NS, NS_PER_S
 from features.errors import ForecastError
 from serving.margin.objects import ForecastSet, Tail
 from serving.margin.policy import MarginPolicy
@@ -82,8 +82,8 @@ def _row(
     sides, vol_up, sigma = [], 0.0, float("nan")
     for side in SIDES:
         covering = [(f, tails) for f in forecasts if (tails := _tails(f, name, side, horizon_s))]
-        fresh = [tails for f, tails in covering if as_of_ns < f.expires_ns]
-        expired = [(f, tails) for f, tails in covering if as_of_ns >= f.expires_ns]
+        fresh = [tails for f, tails in covering if is_fresh(f, as_of_ns, policy)]
+        expired = [(f, tails) for f, tails in covering if not is_fresh(f, as_of_ns, policy)]
         held = [_range(tail, as_of_ns, policy, horizon_s) for _, tails in expired for tail in tails]
         if fresh:
             width = max(_range(tail, as_of_ns, policy, horizon_s) for tail in fresh[0])
@@ -95,9 +95,19 @@ def _row(
             models = ", ".join(forecast.model for forecast, _ in expired)
             reason = f"the forecast of {models} has expired" if expired else "no forecast covers it"
             notes.append(f"{name} {side}: {reason}; static range times {policy.static.multiplier:g} is used")
+        least = policy.static.least_frac * _static(name, policy, horizon_s) / policy.static.multiplier
+        if width < least:
+            notes.append(f"{name} {side}: a range of {width:.4f} is implausibly small; raised to {least:.4f}")
+            width = least
         vol_up = max([vol_up, *(tail.vol_move or 0.0 for _, tails in covering for tail in tails)])
         sides.append(max([width, *held]))
     return (sides[0], sides[1], vol_up, sigma), notes
+
+
+def is_fresh(forecast: ForecastSet, as_of_ns: int, policy: MarginPolicy) -> bool:
+    """Whether a forecast has neither expired nor grown too old."""
+    greatest_ns = policy.static.greatest_age_s * NS_PER_S
+    return as_of_ns < forecast.expires_ns and as_of_ns - forecast.as_of_ns <= greatest_ns
 
 
 def _tails(forecast: ForecastSet, name: str, side: str, horizon_s: int) -> tuple[Tail, ...]:

@@ -47,14 +47,13 @@ class Running:
     """Cross positions and orders of an account with their sums.
 
     ``initial``, ``maintenance``: USD profit of the positions over both periods of risk.
-    ``size``, shape (u,): units to close; ``costs``: of closing them.
+    ``costs``: of closing, by underlying.
     """
 
     prepared: Prepared
     book: Book
     initial: Profits
     maintenance: Profits
-    size: FloatArray
     costs: tuple[ClosingCost, ...]
 
     def after(self, symbol: str, contracts: float) -> "Running":
@@ -77,30 +76,22 @@ class Running:
         row = self.prepared.market.row(symbol)
         u = int(self.prepared.market.underlying[row])
         book = _traded(self.book, row, u, contracts)
-        size = self._size_after(book, row, u, contracts, symbol)
+        self._refuse_absurd(book, row, u, symbol)
+        prepared = self.prepared
+        size = sizes(prepared.closing, book.rows, len(book.positions.quantity), len(self.costs))
         costs = list(self.costs)
-        costs[u] = closing_cost(self.prepared.closing, self.prepared.market, u, float(size[u]), self.prepared.policy)
-        return Running(
-            self.prepared,
-            book,
-            _moved(self.initial, self.prepared.initial, row, u, contracts),
-            _moved(self.maintenance, self.prepared.maintenance, row, u, contracts),
-            size,
-            tuple(costs),
-        )
+        costs[u] = closing_cost(prepared.closing, prepared.market, u, size, prepared.policy)
+        initial = _moved(self.initial, prepared.initial, row, u, contracts)
+        maintenance = _moved(self.maintenance, prepared.maintenance, row, u, contracts)
+        return Running(prepared, book, initial, maintenance, tuple(costs))
 
-    def _size_after(self, book: Book, row: int, u: int, contracts: float, symbol: str) -> FloatArray:
-        """Units to close after a trade; refused where the position becomes larger than the policy's largest."""
+    def _refuse_absurd(self, book: Book, row: int, u: int, symbol: str) -> None:
+        """Refuse a trade after which the position is larger than the policy's largest."""
         prepared = self.prepared
         quantity = float(book.positions.quantity[book.positions.instrument == row].sum())
         spot = float(prepared.market.spot[u] * prepared.market.usd_per_point[row])
         if abs(quantity) * max(abs(float(prepared.market.mark_usd[row])), spot) > prepared.policy.largest_position_usd:
             refuse_absurd(book, prepared.market, (symbol,) * len(book.unpriced), prepared.policy)
-        if len(book.orders.quantity):
-            return _sizes(prepared, book)
-        size = self.size.copy()
-        size[u] += contracts * prepared.closing.greeks.delta[row]
-        return size
 
     def figures(self) -> Figures:
         """The requirement as it stands, by component."""
@@ -148,10 +139,11 @@ def running(account: Account, prepared: Prepared) -> Running:
     """
     cross = tuple(p for p in account.positions if p.mode == "cross")
     book = book_of(account, cross, prepared.market, prepared.policy)
-    size = _sizes(prepared, book)
     closing, market, policy = prepared.closing, prepared.market, prepared.policy
-    costs = tuple(closing_cost(closing, market, u, float(x), policy) for u, x in enumerate(size))
-    return Running(prepared, book, profits(prepared.initial, book), profits(prepared.maintenance, book), size, costs)
+    width = len(market.underlyings)
+    size = sizes(closing, book.rows, len(book.positions.quantity), width)
+    costs = tuple(closing_cost(closing, market, u, size, policy) for u in range(width))
+    return Running(prepared, book, profits(prepared.initial, book), profits(prepared.maintenance, book), costs)
 
 
 def _scaled(initial: ScanLoss, maintenance: ScanLoss, multiples: FloatArray) -> tuple[float, float]:
@@ -160,12 +152,6 @@ def _scaled(initial: ScanLoss, maintenance: ScanLoss, multiples: FloatArray) -> 
         float(np.add.reduce(initial.losses * multiples[0])),
         float(np.add.reduce(maintenance.losses * multiples[1])),
     )
-
-
-def _sizes(prepared: Prepared, book: Book) -> FloatArray:
-    rows = book.rows
-    delta = prepared.closing.greeks.delta[rows.instrument] * rows.quantity
-    return sizes(rows, len(book.positions.quantity), delta, len(prepared.market.underlyings))
 
 
 def _traded(book: Book, row: int, u: int, contracts: float) -> Book:

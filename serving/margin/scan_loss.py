@@ -2,15 +2,18 @@ r"""Worst loss over the scenarios, and what the underlyings' diversification may
 
 .. math::
 
-   scan = \sum_u \max_s loss_{s,u}, \quad
-   credit = scan \cdot \min\Bigl(cap, 1 - \max_{law} \frac{ES(\sum_u loss^{law}_u)}{\sum_u ES(loss_u)}\Bigr)
+   scan = \sum_u L_u, \quad L_u = \max_s loss_{s,u}, \quad
+   credit = \min\Bigl(cap, 1 - \max_{law} \frac{ES(\sum_u loss^{law}_u)}{\sum_u ES_u}\Bigr) \sum_u \min(L_u, ES_u)
 
 Each underlying meets its own worst scenario: a profit in one does not pay for a
 loss in another. What they offset is read off the joint paths only, under history
-and under correlations of 1 and 0, the worst of which counts, and is capped.
+and under correlations of 1 and 0, the worst of which counts, and is capped; it is never
+more dollars than the paths show, so that a loss that they do not see earns no credit.
+Where there are no paths, a share of the scan stands for what they might have asked for.
 """
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Final
 
 import numpy as np
@@ -24,6 +27,7 @@ from serving.margin.policy import PathPolicy
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 TIE: Final = 1e-12
+MISSING: Final = "missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,8 @@ class ScanLoss:
 
     ``worst``, shape (u,): scenario of each underlying's worst loss, -1 where it loses in none.
     ``losses``, shape (u,): that loss. ``credit``: taken off for diversification. ``excess``: by which
-    the joint paths' shortfall is above what is left. ``law``: whose paths bound last.
+    the joint paths' shortfall is above what is left, and what stands in for paths that are missing.
+    ``law``: whose paths are the worst.
     """
 
     worst: IntArray
@@ -71,18 +76,20 @@ def scan_loss(held: Profits, paths: JointPaths | None, policy: PathPolicy, fille
     """
     pnl, paths_pnl = (held.grid, held.paths) if filled is None else (filled.grid, filled.paths)
     worst, losses = _worst(pnl)
-    if not np.isfinite(np.add.reduce(losses)):
+    whole = float(np.add.reduce(losses))
+    if not isfinite(whole):
         raise ForecastError("a profit in a scenario is not finite; no margin is made of it: correct market and policy")
-    if paths is None or paths_pnl is None:
-        return ScanLoss(worst, losses, 0.0, 0.0, "")
+    if paths is None or paths_pnl is None or held.paths is None:
+        return ScanLoss(worst, losses, 0.0, policy.missing_frac * whole, MISSING)
     joint = _joint(paths_pnl, paths, policy)
     law = max(joint, key=lambda name: joint[name])
-    credit = _credit(losses, held.paths, joint[law], paths, policy)
-    if filled is not None and held.paths is not None:
-        alone = np.maximum(-np.min(held.grid, axis=0), 0.0)
-        credit = _credit(alone, held.paths, max(_joint(held.paths, paths, policy).values()), paths, policy)
-    left = float(np.add.reduce(losses)) - credit
-    return ScanLoss(worst, losses, credit, max(joint[law] - left, 0.0), law)
+    credit = _credit(losses, paths_pnl, joint[law], paths, policy)
+    if filled is not None:
+        alone = _worst(held.grid)[1]
+        credit = min(credit, _credit(alone, held.paths, max(_joint(held.paths, paths, policy).values()), paths, policy))
+    left = float(np.add.reduce(losses[paths.covered])) - credit
+    unseen = policy.missing_frac * float(np.add.reduce(losses[~paths.covered]))
+    return ScanLoss(worst, losses, credit, max(joint[law] - left, 0.0) + unseen, law)
 
 
 @compiled
@@ -116,11 +123,9 @@ def joined_losses(paths_pnl: FloatArray, order: IntArray) -> FloatArray:
     return total
 
 
-def _credit(
-    losses: FloatArray, paths_pnl: FloatArray | None, joint: float, paths: JointPaths, policy: PathPolicy
-) -> float:
-    """Offset between underlyings that all have paths; none where only one loses anything."""
-    if paths_pnl is None:
+def _credit(losses: FloatArray, paths_pnl: FloatArray, joint: float, paths: JointPaths, policy: PathPolicy) -> float:
+    """Offset between underlyings that have paths; nothing from paths that only hold the requirement up."""
+    if not paths.fresh:
         return 0.0
     apart = np.array([shortfall(-paths_pnl[:, u], policy.es_level) for u in range(paths_pnl.shape[1])])
     apart = np.where(paths.covered, np.maximum(apart, 0.0), 0.0)
@@ -128,7 +133,7 @@ def _credit(
     if whole <= 0.0:
         return 0.0
     share = min(policy.credit_cap, max(1.0 - joint / whole, 0.0))
-    return share * float(np.add.reduce(np.where(paths.covered, losses, 0.0)))
+    return share * float(np.add.reduce(np.minimum(losses, apart)))
 
 
 def path_contributions(position_pnl: FloatArray, underlying: IntArray, order: IntArray, level: float) -> FloatArray:

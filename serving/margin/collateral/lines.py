@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from features.errors import AccountError, MarketError
 from serving.margin.collateral.haircuts import CHARGES, Holdings, haircuts
 from serving.margin.collateral.policy import CollateralPolicy
+from serving.margin.liquidity.side import LEAST_VOLUME_USD
 from serving.margin.money import down, usd
 from serving.margin.objects.checks import not_negative, positive
 from serving.margin.objects.result import CollateralLine
@@ -102,7 +103,7 @@ def _columns(held: Sequence[Holding], policy: CollateralPolicy, notes: list[str]
     def column(name: str, worst: Callable[[Holding], float]) -> FloatArray:
         values = [getattr(item, name) for item in held]
         for i, item in enumerate(held):
-            if values[i] is None or (name == "volume_usd" and values[i] == 0):  # nothing traded: nothing known
+            if values[i] is None:
                 values[i] = worst(item)
                 notes.append(f"collateral {item.asset}: {name} is not known; taken as {values[i]:g}")
         return np.array(values, dtype=np.float64)
@@ -113,13 +114,18 @@ def _columns(held: Sequence[Holding], policy: CollateralPolicy, notes: list[str]
         price=np.array([float(item.price_usd) for item in held]),
         stable=np.array([float(item.stable) for item in held]),
         loss_frac=column("loss_frac", lambda x: policy.stable_loss_frac if x.stable else policy.missing_loss_frac),
-        volume_usd=column("volume_usd", lambda _: policy.missing_volume_usd),
+        volume_usd=_traded(column("volume_usd", lambda _: policy.missing_volume_usd)),
         wrong_way=np.array([item.wrong_way for item in held], dtype=np.float64),
         confidence=column("confidence", lambda _: 0.0),
         age_s=column("age_s", lambda _: policy.missing_age_s),
         deposits_usd=_deposits(held, policy, notes),
         scale_start_usd=start,
     )
+
+
+def _traded(volume_usd: FloatArray) -> FloatArray:
+    """What does not trade cannot be sold: the least volume keeps the charge finite."""
+    return np.where((volume_usd >= 0) & (volume_usd < LEAST_VOLUME_USD), LEAST_VOLUME_USD, volume_usd)
 
 
 def _deposits(held: Sequence[Holding], policy: CollateralPolicy, notes: list[str]) -> FloatArray:

@@ -1,7 +1,7 @@
 """One side of a stressed market: prepared once for a snapshot, asked by every account."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from serving.margin.liquidity.policy import LiquidityPolicy
 from serving.margin.objects.checks import not_negative, positive
 
 FloatArray = NDArray[np.float64]
+LEAST_VOLUME_USD: Final = 1.0  # what does not trade cannot be sold; a number keeps the charge finite
 Closing = Literal["sell", "buy"]
 
 
@@ -116,9 +117,11 @@ def _volume_day(volume_usd: float | None, price: float, policy: LiquidityPolicy,
     """Units traded in a day; the default where none is known."""
     if volume_usd is not None:
         not_negative(volume_usd, "liquidity: volume_usd", MarketError)
-    if not volume_usd:
-        notes.append("liquidity: volume is not known; taken by the policy's default")
-    return (volume_usd or policy.missing_volume_usd) / price
+        if volume_usd < LEAST_VOLUME_USD:
+            notes.append(f"liquidity: a volume of {volume_usd:g} USD; taken as {LEAST_VOLUME_USD:g}")
+        return max(volume_usd, LEAST_VOLUME_USD) / price
+    notes.append("liquidity: volume is not known; taken by the policy's default")
+    return policy.missing_volume_usd / price
 
 
 def _remains(depth_frac: float | None, policy: LiquidityPolicy, notes: list[str]) -> float:

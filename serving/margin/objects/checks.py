@@ -9,6 +9,8 @@ from features.errors import DataError
 
 LARGEST: Final = Decimal("1e12")  # contracts, coins, prices: more is a slip of units
 NAME_LENGTH: Final = 64
+LARGEST_MARKET_USD: Final = Decimal("1e15")
+EARLIEST_NS: Final = 10**18
 LARGEST_VOL: Final = 20.0  # more was given in percent
 
 
@@ -60,6 +62,22 @@ def named(name: str, what: str, error: type[DataError]) -> None:
     """Refuse an empty or overlong name, or one with white space at its ends or control characters."""
     if not name or len(name) > NAME_LENGTH or name != name.strip() or not name.isprintable():
         raise error(f"{what} is {name!r}; give a name of 1 to {NAME_LENGTH} printable characters")
+
+
+def instant(ts_ns: int, what: str, error: type[DataError]) -> None:
+    """Refuse what cannot be nanoseconds since 1970: seconds and milliseconds are far too small."""
+    if not EARLIEST_NS <= ts_ns < 2**63:
+        raise error(f"{what} is {ts_ns}, not nanoseconds since 1970 after 2001-09-09; multiply seconds by 10^9")
+
+
+def money(value: Decimal, what: str, error: type[DataError]) -> None:
+    """Refuse an amount of dollars of a whole market that is negative or absurd."""
+    if not value.is_finite():
+        raise error(f"{what} is {value}, not a finite number; give a number")
+    if value < 0:
+        raise error(f"{what} is {value}; it must not be negative")
+    if value > LARGEST_MARKET_USD:
+        raise error(f"{what} is {value}, beyond {LARGEST_MARKET_USD:.0e}: a slip of units? give it in US dollars")
 
 
 def unique(names: Iterable[Hashable], what: str, error: type[DataError]) -> None:

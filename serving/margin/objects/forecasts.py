@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from features.errors import ForecastError
-from serving.margin.objects.checks import finite, named, not_negative, positive, unique
+from serving.margin.objects.checks import finite, instant, named, not_negative, positive, unique
 
 
 class Tail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,11 +44,27 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         positive(self.variance, f"{what}: variance", ForecastError)
         for field in ("loss_quantiles", "shortfall"):
             self._check_levels(getattr(self, field), f"{what}: {field}")
-        for field in ("stress", "floor", "long_run", "published", "vol_move", "depth_frac"):
+        for field in ("floor", "published", "vol_move", "depth_frac"):
             if getattr(self, field) is not None:
                 not_negative(getattr(self, field), f"{what}: {field}", ForecastError)
+        for field in ("stress", "long_run"):
+            if getattr(self, field) is not None:
+                positive(getattr(self, field), f"{what}: {field} (leave out what is not known)", ForecastError)
+        self._check_tail(what)
         if (self.published is None) != (self.published_ns is None):
             raise ForecastError(f"{what}: published and published_ns belong together; give both or none")
+        if self.published_ns is not None:
+            instant(self.published_ns, f"{what}: published_ns", ForecastError)
+
+    def _check_tail(self, what: str) -> None:
+        """The mean beyond a quantile is not below it."""
+        for level, shortfall in self.shortfall.items():
+            quantile = self.loss_quantiles.get(level)
+            if quantile is not None and shortfall < quantile:
+                raise ForecastError(
+                    f"{what}: the shortfall at {level} is {shortfall}, below the quantile {quantile}; "
+                    "a mean of larger losses is not smaller: correct the forecast"
+                )
 
     @staticmethod
     def _check_levels(table: dict[str, float], what: str) -> None:
@@ -122,6 +138,8 @@ class ForecastSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         """Refuse forecasts given twice or that expired before they were made."""
         named(self.model, "forecast: model", ForecastError)
         unique(((t.underlying, t.side, t.horizon_s) for t in self.tails), "forecast: tail", ForecastError)
+        instant(self.as_of_ns, "forecast: as_of_ns", ForecastError)
+        instant(self.expires_ns, "forecast: expires_ns", ForecastError)
         if self.expires_ns <= self.as_of_ns:
             raise ForecastError(f"forecast: expires_ns {self.expires_ns} is not after as_of_ns {self.as_of_ns}")
 

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from features.errors import MarketError
-from serving.margin.objects.checks import named, positive
+from serving.margin.objects.checks import instant, named, positive
 
 Kind = Literal["perpetual", "future", "option", "spot"]
 
@@ -53,7 +53,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         if self.strike is not None:
             positive(self.strike, f"{self.symbol}: strike", MarketError)
         if self.expiry_ns is not None:
-            _instant(self.expiry_ns, f"{self.symbol}: expiry_ns")
+            instant(self.expiry_ns, f"{self.symbol}: expiry_ns", MarketError)
 
     @property
     def is_option(self) -> bool:
@@ -75,9 +75,3 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 raise MarketError(f"{self.symbol}: a contract of kind {self.kind} {verb} {field}; correct its terms")
         if self.kind == "spot" and self.contract == "inverse":
             raise MarketError(f"{self.symbol}: spot is not settled in coin; call it linear")
-
-
-def _instant(ts_ns: int, what: str) -> None:
-    """Refuse what cannot be nanoseconds since 1970: seconds and milliseconds are far too small."""
-    if not 10**18 <= ts_ns < 2**63:
-        raise MarketError(f"{what} is {ts_ns}, not nanoseconds since 1970 after 2001-09-09; multiply seconds by 10^9")

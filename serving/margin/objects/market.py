@@ -2,12 +2,26 @@
 
 from decimal import Decimal
 from itertools import pairwise
+from typing import Final
 
 import msgspec
 
 from features.errors import MarketError
-from serving.margin.objects.checks import finite, fraction, named, not_negative, positive, unique, volatility
+from serving.margin.objects.checks import (
+    finite,
+    fraction,
+    instant,
+    money,
+    named,
+    not_negative,
+    positive,
+    unique,
+    volatility,
+)
 from serving.margin.objects.instruments import Instrument
+
+LONGEST_WINDOW_S: Final = 86_400.0
+SETTLEMENT_SLACK: Final = 0.02  # of the window: a sample or two
 
 
 def _check_feed(age_s: float | None, confidence: float | None, what: str) -> None:
@@ -148,6 +162,10 @@ class SettlementAverage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         fraction(self.fixed_frac, f"settlement of {self.expiry_ns}: fixed_frac", MarketError)
         positive(self.average, f"settlement of {self.expiry_ns}: average", MarketError)
         positive(self.window_s, f"settlement of {self.expiry_ns}: window_s", MarketError)
+        if self.window_s > LONGEST_WINDOW_S:
+            raise MarketError(
+                f"settlement of {self.expiry_ns}: window_s is {self.window_s}; give seconds, a day at most"
+            )
 
 
 class Underlying(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -173,7 +191,7 @@ class Underlying(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         positive(self.spot, "underlying: spot", MarketError)
         for field in ("open_interest_usd", "volume_24h_usd", "market_cap_usd"):
             if getattr(self, field) is not None:
-                not_negative(getattr(self, field), f"underlying: {field}", MarketError)
+                money(getattr(self, field), f"underlying: {field}", MarketError)
         _check_feed(self.age_s, self.confidence, "underlying")
         for field in ("forwards", "smiles", "settled"):
             unique((item.expiry_ns for item in getattr(self, field)), f"underlying: {field} of", MarketError)
@@ -213,7 +231,7 @@ class AssetPrice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         not_negative(self.price_usd, "asset: price_usd", MarketError)
         for field in ("volume_24h_usd", "deposits_usd", "scale_start_usd"):
             if getattr(self, field) is not None:
-                not_negative(getattr(self, field), f"asset: {field}", MarketError)
+                money(getattr(self, field), f"asset: {field}", MarketError)
         _check_feed(self.age_s, self.confidence, "asset")
 
 
@@ -244,17 +262,16 @@ class MarketSnapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         for name in (*self.underlyings, *self.assets):
             named(name, "market: a name", MarketError)
         self._refuse_early_settlement()
-        if not 10**18 <= self.as_of_ns < 2**63:
-            raise MarketError(
-                f"market: as_of_ns is {self.as_of_ns}, not nanoseconds since 1970; multiply seconds by 10^9"
-            )
+        instant(self.as_of_ns, "market: as_of_ns", MarketError)
 
     def _refuse_early_settlement(self) -> None:
-        """A settlement average runs in the last hours: what is fixed earlier would only make a position look safe."""
+        """What of a settlement average is fixed cannot be more than the time that has passed of its window."""
         for name, underlying in self.underlyings.items():
             for settled in underlying.settled:
-                if settled.fixed_frac > 0 and settled.expiry_ns - self.as_of_ns > settled.window_s * 1e9:
+                left = (settled.expiry_ns - self.as_of_ns) / 1e9
+                passed = min(max(1 - left / settled.window_s, 0.0), 1.0)
+                if settled.fixed_frac > passed + SETTLEMENT_SLACK:
                     raise MarketError(
-                        f"market: {name}: the settlement of {settled.expiry_ns} is {settled.fixed_frac} fixed before "
-                        f"its window of {settled.window_s:g} s has begun; correct fixed_frac, window_s or expiry_ns"
+                        f"market: {name}: of the settlement of {settled.expiry_ns} {settled.fixed_frac} is fixed, but "
+                        f"{passed:.3f} of its window of {settled.window_s:g} s has passed; correct fixed_frac"
                     )

@@ -118,3 +118,16 @@ def times(tail: Tail, factor: float) -> Tail:
 def component(result: MarginResult, name: str) -> Decimal:
     """Initial margin of one component, 0 where the result has none of that name."""
     return next((c.initial for c in result.components if c.name == name), Decimal(0))
+
+
+def not_less(after: MarginResult, before: MarginResult) -> None:
+    """Requirements not smaller, equity not larger."""
+    assert after.initial >= before.initial
+    assert after.maintenance >= before.maintenance
+    assert after.levels.equity <= before.levels.equity
+
+
+def no_better(after: MarginResult, before: MarginResult) -> None:
+    """Not more left above either margin: an option without a price leaves the equity, and its loss the requirement."""
+    assert after.levels.equity - after.initial <= before.levels.equity - before.initial
+    assert after.levels.equity - after.maintenance <= before.levels.equity - before.maintenance
