@@ -68,8 +68,8 @@ def _sides(
     terms = market.snapshot.underlyings[name]
     width = max(float(ranges.down[u]), float(ranges.up[u]))
     sigma = float(ranges.sigma[u])
-    # Without a forecast the range itself stands for one standard deviation: dearer, never cheaper.
-    vol_day = (width if np.isnan(sigma) else sigma) * sqrt(DAY_S / ranges.horizon_s)
+    # Without a forecast, or an old one, the range itself stands for one standard deviation: dearer, never cheaper.
+    vol_day = (sigma if name in ranges.fresh else width) * sqrt(DAY_S / ranges.horizon_s)
     fractions = [t.depth_frac for f in forecasts for t in f.tails if t.underlying == name and t.depth_frac is not None]
     volume = None if terms.volume_24h_usd is None else float(terms.volume_24h_usd)
     bids, asks = _ladder(terms.bids), _ladder(terms.asks)
@@ -161,10 +161,8 @@ def closing_cost(closing: Closing, market: PricedMarket, u: int, size: Sizes, po
     gross = float(size.gross[u])
     if gross == 0.0:
         return NOTHING
-    sells, buys = (
-        liquidation_cost(side, float(units[u]))
-        for side, units in zip(closing.sides[u], (size.sells, size.buys), strict=True)
-    )
+    selling, buying = closing.sides[u]
+    sells, buys = liquidation_cost(selling, float(size.sells[u])), liquidation_cost(buying, float(size.buys[u]))
     longer = tuple(_growth(closing, u, gross, base) for base in (closing.mpor_s, closing.horizons_s[0]))
     multiplier, notes = _concentration(market, u, gross, policy)
     larger = longer[0] * (multiplier - 1.0), longer[1] * (multiplier - 1.0)

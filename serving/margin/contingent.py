@@ -156,12 +156,25 @@ def contingent_charges(
     return [c for c in charges if c.initial.any() or c.maintenance.any()]
 
 
+def _basis(terms: Contingent, rows: Holding, delta: FloatArray, held: int, policy: MarginPolicy) -> FloatArray:
+    """Basis at the worst of a few fills: none, all, all on one side, each order alone."""
+    at, orders = rows.instrument, range(held, len(delta))
+    fixed = rows.underlying, terms.expiry[at], terms.years[at], terms.is_spot[at], policy.basis
+    if not orders:
+        return basis(delta, *fixed)
+    ordered = np.arange(len(delta)) >= held
+    kept = [~ordered, np.full(len(delta), True), ~ordered | (delta > 0), ~ordered | (delta < 0)]
+    kept += [~ordered | (np.arange(len(delta)) == o) for o in orders]
+    charged = [basis(np.where(keep, delta, 0.0), *fixed) for keep in kept]
+    return max(charged, key=lambda parts: float(np.add.reduce(parts)))
+
+
 def _between(terms: Contingent, market: PricedMarket, rows: Holding, held: int, policy: MarginPolicy) -> list[Charge]:
-    """Charges that depend on what positions are to each other; orders that would hedge do not count."""
+    """Charges that depend on what positions are to each other."""
     at, q, charges = rows.instrument, rows.quantity, []
     delta, units = terms.delta_usd[at] * q, terms.units[at] * q
-    delta[held:], units[held:] = 0.0, np.minimum(units[held:], 0.0)
-    spread = basis(delta, rows.underlying, terms.expiry[at], terms.years[at], terms.is_spot[at], policy.basis)
+    units[held:] = np.minimum(units[held:], 0.0)
+    spread = _basis(terms, rows, delta, held, policy)
     if spread.any():
         charges.append(Charge("basis", spread, spread))
     if units.min(initial=0.0) < 0:

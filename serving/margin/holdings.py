@@ -15,6 +15,7 @@ from serving.margin.policy import MarginPolicy
 from serving.margin.priced_market import PricedMarket
 
 FloatArray = NDArray[np.float64]
+FARTHEST_ENTRY: Final = 1_000.0  # times the mark, or a share of it: beyond, it is no price
 SHORT_FACTOR: Final = 2.0  # a price that is not known may have doubled
 
 
@@ -146,9 +147,12 @@ def _since(position: Position, entry: float, market: PricedMarket) -> float:
 def _change(row: int, before: float, symbol: str, market: PricedMarket) -> float:
     """USD gained by one contract since a price."""
     terms = market.snapshot.instruments[row]
+    mark = float(market.mark[row])
+    if not mark / FARTHEST_ENTRY <= before <= mark * FARTHEST_ENTRY:
+        raise AccountError(
+            f"{symbol}: a price of {before:g} beside a mark of {mark:g}; leave out an entry_price that is not known"
+        )
     if terms.contract == "inverse":
-        if before <= 0:
-            raise AccountError(f"{symbol}: a price of {before} for a contract settled in coin; give one above 0")
         return float(market.mark_usd[row]) * (float(market.mark[row]) / before - 1.0)
     return float(market.usd_per_point[row]) * (float(market.mark[row]) - before)
 

@@ -22,16 +22,13 @@ def moved_market(market: MarketSnapshot, name: str, factor: float) -> MarketSnap
     """
     ratio = Decimal(repr(factor))
     priced = price_market(market)
+    moved = [i for i in market.instruments if i.underlying == name and i.symbol in market.quotes]
     shifted = msgspec.structs.replace(
         market,
         underlyings={**market.underlyings, name: _moved_underlying(market.underlyings[name], ratio)},
         assets={asset: _moved_asset(price, name, ratio) for asset, price in market.assets.items()},
-        quotes={
-            i.symbol: _moved_quote(i, market.quotes[i.symbol], priced, ratio) if i.underlying == name else market.quotes[i.symbol]
-            for i in market.instruments
-            if i.symbol in market.quotes
-        },
-    )  # fmt: skip
+        quotes=market.quotes | {i.symbol: _moved_quote(i, market.quotes[i.symbol], priced, ratio) for i in moved},
+    )
     return _marked(shifted, name, priced)
 
 

@@ -1,6 +1,7 @@
 """Joint paths: what all underlyings do together, by filtered historical simulation and under stressed correlation."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
 import numpy as np
@@ -65,18 +66,25 @@ def joint_paths(
     else:
         vol = policy.vol_response * np.abs(drawn) / NORMAL_99
     paths = scenario_set([f"path {i}" for i in range(len(move))], move, np.maximum(vol, -1.0))
-    return JointPaths(paths, covered, {name: _order(name, move) for name in policy.correlations}, fresh)
+    return JointPaths(
+        paths, covered, {law: _order(law, move, ranges.underlyings) for law in policy.correlations}, fresh
+    )
 
 
-def _order(law: str, move: FloatArray) -> IntArray:
+def _order(law: str, move: FloatArray, names: tuple[str, ...]) -> IntArray:
     """Which row each underlying takes in each path, shape (paths, u)."""
-    count, width = move.shape
-    rows = np.repeat(np.arange(count)[:, None], width, axis=1)
+    count = len(move)
+    rows = np.repeat(np.arange(count)[:, None], len(names), axis=1)
     if law == "comonotone":
         rows = np.argsort(move, axis=0, kind="stable")
     elif law == "independent":
-        rows = (rows + np.arange(width) * count // max(width, 1)) % count
+        rows = (rows + np.array([_shift(name, count) for name in names])) % count
     return rows
+
+
+def _shift(name: str, count: int) -> int:
+    """How far an underlying's history is shifted: by its name alone, so that listing another changes nothing."""
+    return int(sha256(name.encode()).hexdigest()[:12], 16) % count
 
 
 def shortfall(losses: FloatArray, level: float) -> float:

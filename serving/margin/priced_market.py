@@ -111,7 +111,7 @@ def price_market(snapshot: MarketSnapshot) -> PricedMarket:
     """
     if not snapshot.underlyings:
         raise MarketError("market: no underlyings; give the spot and forwards of at least one")
-    underlyings = tuple(snapshot.underlyings)
+    underlyings = tuple(sorted(snapshot.underlyings))  # a record's keys are sorted: so is what it is replayed from
     index = {name: i for i, name in enumerate(underlyings)}
     rows, faults = [], {}
     for i, instrument in enumerate(snapshot.instruments):
@@ -131,7 +131,7 @@ def price_market(snapshot: MarketSnapshot) -> PricedMarket:
         snapshot,
         {instrument.symbol: i for i, instrument in enumerate(snapshot.instruments)},
         underlyings,
-        np.array([float(u.spot) for u in snapshot.underlyings.values()]),
+        np.array([float(snapshot.underlyings[name].spot) for name in underlyings]),
         np.array([index.get(instrument.underlying, 0) for instrument in snapshot.instruments], dtype=np.int64),
         columns[0],
         columns[1],

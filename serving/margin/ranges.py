@@ -34,6 +34,7 @@ class Ranges:
 
     ``vol_up``: relative rise of implied volatility at 30 days that was forecast, 0 where none was.
     ``sigma``: root of the forecast variance of the log return, for joint paths; NaN where none was.
+    ``fresh``: underlyings whose forecast may still be used.
     """
 
     underlyings: tuple[str, ...]
@@ -43,6 +44,7 @@ class Ranges:
     vol_up: FloatArray
     sigma: FloatArray
     notes: tuple[str, ...]
+    fresh: frozenset[str] = frozenset()
 
 
 def ranges_of(
@@ -64,22 +66,26 @@ def ranges_of(
         If a forecast was made after the market was taken: it saw another market.
     """
     _refuse_future(forecasts, as_of_ns)
-    rows, notes = [], []
+    rows, notes, fresh = [], [], set()
     for name in underlyings:
-        row, why = _row(name, forecasts, as_of_ns, policy, horizon_s)
+        row, young, why = _row(name, forecasts, as_of_ns, policy, horizon_s)
         rows.append(row)
         notes += why
+        if young:
+            fresh.add(name)
     table = np.array(rows, dtype=np.float64).reshape(len(rows), 4)
     down, up, vol_up, sigma = (np.ascontiguousarray(table[:, i]) for i in range(4))
-    return Ranges(tuple(underlyings), horizon_s, np.minimum(down, 1.0), up, vol_up, sigma, tuple(notes))
+    return Ranges(
+        tuple(underlyings), horizon_s, np.minimum(down, 1.0), up, vol_up, sigma, tuple(notes), frozenset(fresh)
+    )
 
 
 def _row(
     name: str, forecasts: Sequence[ForecastSet], as_of_ns: int, policy: MarginPolicy, horizon_s: int
-) -> tuple[tuple[float, float, float, float], list[str]]:
-    """Down, up, volatility rise and sigma of one underlying, and the reasons of every fallback."""
+) -> tuple[tuple[float, float, float, float], bool, list[str]]:
+    """Down, up, volatility rise and sigma of one underlying, whether it is fresh, the reasons of every fallback."""
     notes: list[str] = []
-    sides, vol_up, sigma = [], 0.0, float("nan")
+    sides, vol_up, sigma, young = [], 0.0, 0.0, True
     for side in SIDES:
         covering = [(f, tails) for f in forecasts if (tails := _tails(f, name, side, horizon_s))]
         fresh = [tails for f, tails in covering if is_fresh(f, as_of_ns, policy)]
@@ -87,21 +93,22 @@ def _row(
         held = [_range(tail, as_of_ns, policy, horizon_s) for _, tails in expired for tail in tails]
         if fresh:
             width = max(_range(tail, as_of_ns, policy, horizon_s) for tail in fresh[0])
-            variances = (tail.variance * horizon_s / tail.horizon_s for tail in fresh[0])
-            sigma = max(sqrt(max(variances)), 0.0 if np.isnan(sigma) else sigma)
             notes += [note for tail in fresh[0] for note in _told(tail, name, side, horizon_s)]
         else:
             width = _static(name, policy, horizon_s)
             models = ", ".join(forecast.model for forecast, _ in expired)
             reason = f"the forecast of {models} has expired" if expired else "no forecast covers it"
             notes.append(f"{name} {side}: {reason}; static range times {policy.static.multiplier:g} is used")
+        seen = fresh[:1] or [tails for _, tails in expired]
+        variances = [tail.variance * horizon_s / tail.horizon_s for tails in seen for tail in tails]
+        sigma, young = max(sqrt(max(variances, default=0.0)), sigma), young and bool(fresh)
         least = policy.static.least_frac * _static(name, policy, horizon_s) / policy.static.multiplier
         if width < least:
             notes.append(f"{name} {side}: a range of {width:.4f} is implausibly small; raised to {least:.4f}")
             width = least
         vol_up = max([vol_up, *(tail.vol_move or 0.0 for _, tails in covering for tail in tails)])
         sides.append(max([width, *held]))
-    return (sides[0], sides[1], vol_up, sigma), notes
+    return (sides[0], sides[1], vol_up, sigma or float("nan")), young, notes
 
 
 def is_fresh(forecast: ForecastSet, as_of_ns: int, policy: MarginPolicy) -> bool:
@@ -149,7 +156,7 @@ def _range(tail: Tail, as_of_ns: int, policy: MarginPolicy, horizon_s: int) -> f
     if tail.published is None or tail.published_ns is None:
         return target
     days = max(as_of_ns - tail.published_ns, 0) / DAY_NS
-    return max(target, tail.published * float((1 - scan.daily_fall_frac) ** days))
+    return max(target, scale * tail.published * float((1 - scan.daily_fall_frac) ** days))
 
 
 def _history(tail: Tail, scale: float, static: float, multiplier: float) -> History:

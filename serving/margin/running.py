@@ -100,7 +100,7 @@ class Running:
         losses = []
         for held, stress in ((self.initial, prepared.initial), (self.maintenance, prepared.maintenance)):
             filled = with_orders(held, stress, self.book) if len(self.book.orders.quantity) else None
-            losses.append(scan_loss(held, stress.paths, paths, filled))
+            losses.append(scan_loss(held, stress.paths, paths, filled, self.book.orders.underlying))
         initial, maintenance = losses
 
         def both(part: Callable[[ScanLoss], float]) -> tuple[float, float]:

@@ -26,7 +26,7 @@ class Scanned:
 
 def scanned(stress: Stress, book: Book, policy: PathPolicy) -> Scanned:
     """Scan one account over one period of risk and give every component to the rows that cause it."""
-    loss = scan_loss(profits(stress, book), stress.paths, policy, filled(stress, book))
+    loss = scan_loss(profits(stress, book), stress.paths, policy, filled(stress, book), book.orders.underlying)
     parts = {
         "scan": _worst_parts(stress, book, loss),
         "inter-underlying credit": np.zeros(len(book.unpriced)),
@@ -36,9 +36,12 @@ def scanned(stress: Stress, book: Book, policy: PathPolicy) -> Scanned:
     if loss.credit:
         parts["inter-underlying credit"] = _credit_parts(stress, loss, parts["scan"], book.rows)
     if loss.excess and stress.path_unit is not None and stress.paths is not None:
-        each = stress.path_unit[:, book.rows.instrument] * book.rows.quantity
-        shares = path_contributions(each, book.rows.underlying, stress.paths.orders[loss.law], policy.es_level)
-        parts["joint paths"] = allocated(loss.excess, shares)
+        shares = path_contributions(
+            _row_profits(stress.path_unit, book), book.rows.underlying, stress.paths.orders[loss.law], policy.es_level
+        )
+        parts["joint paths"] = allocated(loss.excess, np.maximum(shares, 0.0))
+    elif loss.excess:
+        parts["joint paths"] = allocated(loss.excess, np.maximum(parts["scan"], 0.0))
     return Scanned(loss, parts)
 
 
@@ -71,6 +74,14 @@ def _worst_parts(stress: Stress, book: Book, loss: ScanLoss) -> FloatArray:
     held = len(book.positions.quantity)
     parts[held:] = np.where(worst[held:] >= 0, np.maximum(parts[held:] + book.gap_usd, 0.0), 0.0)
     return parts
+
+
+def _row_profits(unit: FloatArray, book: Book) -> FloatArray:
+    """USD profit of each row on each path; of an order what it loses by filling, where it loses."""
+    rows, held = book.rows, len(book.positions.quantity)
+    each: FloatArray = unit[:, rows.instrument] * rows.quantity
+    each[:, held:] = np.minimum(each[:, held:] - book.gap_usd, 0.0)
+    return each
 
 
 def _credit_parts(stress: Stress, loss: ScanLoss, scan: FloatArray, rows: Holding) -> FloatArray:

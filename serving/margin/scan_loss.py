@@ -60,14 +60,21 @@ class Profits:
     paths: FloatArray | None
 
 
-def scan_loss(held: Profits, paths: JointPaths | None, policy: PathPolicy, filled: Profits | None = None) -> ScanLoss:
+def scan_loss(
+    held: Profits,
+    paths: JointPaths | None,
+    policy: PathPolicy,
+    filled: Profits | None = None,
+    ordered: IntArray | None = None,
+) -> ScanLoss:
     """Worst scenario per underlying, credit and the joint paths' floor.
 
     Parameters
     ----------
     held : of the positions.
-    filled : of positions and orders, each of which fills where that hurts; None without orders. The
-        credit is that of the positions alone: an order is no diversification until it is filled.
+    filled : of positions and orders, each of which fills where that hurts; None without orders.
+    ordered : array of shape (u,), underlyings with orders: what these hold is not known until they are
+        filled, so that they neither give nor get credit.
 
     Raises
     ------
@@ -83,10 +90,13 @@ def scan_loss(held: Profits, paths: JointPaths | None, policy: PathPolicy, fille
         return ScanLoss(worst, losses, 0.0, policy.missing_frac * whole, MISSING)
     joint = _joint(paths_pnl, paths, policy)
     law = max(joint, key=lambda name: joint[name])
-    credit = _credit(losses, paths_pnl, joint[law], paths, policy)
-    if filled is not None:
-        alone = _worst(held.grid)[1]
-        credit = min(credit, _credit(alone, held.paths, max(_joint(held.paths, paths, policy).values()), paths, policy))
+    credit = _credit(losses, held.paths, joint[law], paths, policy)
+    if filled is not None and ordered is not None:
+        settled = held.paths.copy()
+        settled[:, ordered] = 0.0
+        alone = losses.copy()
+        alone[ordered] = 0.0
+        credit = _credit(alone, settled, max(_joint(settled, paths, policy).values()), paths, policy)
     left = float(np.add.reduce(losses[paths.covered])) - credit
     unseen = policy.missing_frac * float(np.add.reduce(losses[~paths.covered]))
     return ScanLoss(worst, losses, credit, max(joint[law] - left, 0.0) + unseen, law)

@@ -53,7 +53,7 @@ def charges(account: Account, market: MarketSnapshot, parameters: Parameters) ->
     https://support.deribit.com/hc/en-us/articles/25944756247837-Portfolio-Margin (ranges, extended table);
     https://www.deribit.com/pages/docs/portfoliomargin as stored (contingencies).
     """
-    names = tuple(market.underlyings)
+    names = tuple(sorted(market.underlyings))
     width, still = np.full(len(names), parameters.price_range), np.zeros(len(names))
     ranges = Ranges(names, 0, width, width, still, still, ())
     vol = parameters.vol_range

@@ -130,7 +130,7 @@ def _usd(asset: str, market: MarketSnapshot, rule: str) -> Decimal:
     price = market.assets.get(asset)
     if price is None or price.price_usd <= 0:
         raise MarketError(f"{rule}: no price above 0 of {asset}, in which profits are settled; add it to assets")
-    return price.price_usd
+    return max(price.price_usd, Decimal(1)) if price.stable else price.price_usd
 
 
 def terms(markets: Mapping[str, T], instrument: Instrument, rule: str, default: T | None = None) -> T:

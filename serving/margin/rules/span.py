@@ -68,7 +68,7 @@ def charges(account: Account, market: MarketSnapshot, parameters: Parameters) ->
     ----------
     CME, "SPAN methodology"; McMillan, "Options as a Strategic Investment", chapter 34.
     """
-    names = tuple(market.underlyings)
+    names = tuple(sorted(market.underlyings))
     width = np.array([parameters.scan_ranges.get(name, parameters.scan_range) for name in names])
     still = np.zeros(len(names))
     ranges = Ranges(names, 0, np.minimum(width, 1.0), width, still, still, ())

@@ -108,7 +108,7 @@ def _settlement(account: Account, market: PricedMarket) -> frozenset[str]:
             )
     if not assets and CASH in known:
         assets.add(CASH)
-    return frozenset(assets or {USD})
+    return frozenset(assets | {USD})
 
 
 def _one(name: str, positions: Sequence[Position], terms: Sequence[Instrument], market: PricedMarket) -> MarketHoldings:
