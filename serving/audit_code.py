@@ -29,6 +29,7 @@ def margin_sources() -> dict[str, Path]:
     """
     folder = ROOT / "serving" / "margin"
     waiting = [".".join(p.relative_to(ROOT).with_suffix("").parts) for p in folder.rglob("*.py")]
+    waiting += ["serving.margin_job", "serving.margin_records"]  # which finish what is recorded
     found: dict[str, Path] = {}
     while waiting:
         name = waiting.pop().removesuffix(".__init__")

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from features.errors import DataError, SettingError, lookup
 from serving.margin.objects import Account, ForecastSet, MarginResult, MarketSnapshot
-from serving.margin.objects.documents import schema, write
+from serving.margin.objects.documents import NUMBER, schema, write
 
 if TYPE_CHECKING:
     from serving.margin_job import MarginJob
@@ -140,12 +140,7 @@ def compare(
         except DataError as error:
             found[name] = str(error)
     if as_json:
-        rows = {
-            name: {"not_covered": f}
-            if isinstance(f, str)
-            else dict(zip(("initial", "maintenance"), f.whole, strict=True))
-            for name, f in found.items()
-        }
+        rows = {name: _compared(result) for name, result in found.items()}
         typer.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
     else:
         console.print(compared_table(found))
@@ -160,11 +155,17 @@ def verify(
     public_key: Annotated[
         list[Path] | None, typer.Option(help="Public key (PEM) that may have signed.", show_default="not checked")
     ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="LENGTH:SHA256 of the log as it was once seen; a log cut shorter fails.", show_default="none"
+        ),
+    ] = None,
 ) -> None:
     """Check hashes, chain and signatures, compute every requirement again and name the first difference."""
     from serving.margin_records import verified
 
-    lines, sound = verified(record, public_key or [])
+    lines, sound = verified(record, public_key or [], checkpoint)
     for line in lines:
         console.print(line, highlight=False)
     if not sound:
@@ -206,6 +207,15 @@ def surface(
     console.print(f"report   {write_surface_report(chain, out, snapshot)}")
 
 
+def _compared(result: MarginResult | str) -> dict[str, object]:
+    from serving.margin_tables import worst_state
+
+    if isinstance(result, str):
+        return {"not_covered": result}
+    initial, maintenance = result.whole
+    return {"initial": initial, "maintenance": maintenance, "state": worst_state(result), "notes": result.notes}
+
+
 def _job(
     account: Path,
     market: Path,
@@ -236,6 +246,8 @@ def _trades(given: Sequence[str]) -> dict[str, Decimal]:
     for text in given:
         symbol, _, quantity = text.rpartition("=")
         try:
+            if not NUMBER.fullmatch(quantity):
+                raise InvalidOperation
             trades[symbol] = trades.get(symbol, Decimal(0)) + Decimal(quantity)
         except InvalidOperation:
             raise SettingError(f"--trade {text!r}: write INSTRUMENT=CONTRACTS, as BTC-PERP=-0.5") from None

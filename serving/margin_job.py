@@ -59,8 +59,10 @@ class MarginJob:
         return msgspec.structs.replace(found, hashes=self.hashes(asked))
 
     def challenged(self, account: Account | None = None) -> tuple[float, float, Alarm | None]:
-        """Sensitivity margin, scan by full revaluation and the alarm if they part; positions alone, without orders."""
-        asked = msgspec.structs.replace(self.account if account is None else account, orders=())
+        """Sensitivity margin, scan by full revaluation and the alarm if they part; priced positions, no orders."""
+        given, priced = self.account if account is None else account, self.prepared.market
+        known = tuple(p for p in given.positions if priced.symbols.get(p.instrument) not in priced.faults)
+        asked = msgspec.structs.replace(given, orders=(), positions=known)
         stress = self.prepared.initial
         correlation = next((f.correlation for f in self.forecasts if f.correlation is not None), None)
         calibration = calibrate(stress.ranges, self.policy.scenarios, correlation)

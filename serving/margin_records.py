@@ -2,21 +2,23 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from features.errors import RecordError
+from features.errors import RecordError, SettingError
 from serving.audit_code import code_now
 from serving.audit_files import verify_file
 from serving.audit_keys import make_key, public_path, read_public_key
-from serving.margin.audit import MarginRecord
+from serving.margin.audit import Checkpoint, MarginRecord
 from serving.margin.objects import Account, ForecastSet, MarketSnapshot
 from serving.margin.objects.documents import read
 from serving.margin.policy import MarginPolicy, policy_of
 from serving.margin.quote import POLICY
 from serving.margin.rules import RULES
 from serving.margin_job import MarginJob
+
+HASH_LENGTH: Final = 64
 
 
 def make_keys(out: Path) -> list[str]:
@@ -26,11 +28,30 @@ def make_keys(out: Path) -> list[str]:
     return [f"private key  {path}  (keep it; mode 600)", f"public key   {public_path(path)}"]
 
 
-def verified(path: Path, public_keys: Sequence[Path]) -> tuple[list[str], bool]:
-    """Lines that say what was checked of a record or a log, and whether all of it held."""
+def verified(path: Path, public_keys: Sequence[Path], seen: str | None = None) -> tuple[list[str], bool]:
+    """Lines that say what was checked of a record or a log, and whether all of it held.
+
+    ``seen``: length and hash of the log as they were printed before; without it a log that was cut at
+    its end cannot be told from one that has ended there.
+    """
     keys = [read_public_key(key) for key in public_keys]
-    found = verify_file(path, replayed, keys, code=code_now())
-    return list(found.lines()), found.passed
+    found = verify_file(path, replayed, keys, None if seen is None else _checkpoint(seen), code_now())
+    if not found.records and found.broken is None:
+        raise RecordError(f"{path}: no record in it; nothing is verified")
+    lines = list(found.lines())
+    if found.passed and found.records[0].sequence == 0:
+        last = found.records[-1]
+        lines.append(
+            f"checkpoint {last.sequence + 1}:{last.sha256}  (keep it elsewhere: --checkpoint finds a log cut short)"
+        )
+    return lines, found.passed
+
+
+def _checkpoint(text: str) -> Checkpoint:
+    length, _, sha256 = text.partition(":")
+    if not (length.isascii() and length.isdigit() and len(sha256) == HASH_LENGTH):
+        raise SettingError(f"--checkpoint {text!r}: write LENGTH:SHA256, as verify prints it")
+    return Checkpoint(int(length), sha256)
 
 
 def replayed(record: MarginRecord) -> object:

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from serving.margin.levels import STATES
 from serving.margin.objects import MarginResult
 from serving.margin.what_if import Change
 
@@ -90,10 +91,16 @@ def compared_table(found: Mapping[str, MarginResult | str]) -> Table:
             rows.append((name, "-", "-", result.partition(";")[0].removeprefix(f"{name}: ")))
         else:
             initial, maintenance = result.whole
-            rows.append((name, _usd(initial), _usd(maintenance), result.levels.state))
+            said = [worst_state(result), *(note for note in result.notes if note.startswith("open orders"))]
+            rows.append((name, _usd(initial), _usd(maintenance), "; ".join(said)))
     out = table("one account under every rule, USD", ("rule", "initial", "maintenance", "state, or why not"), rows)
     out.columns[-1].justify = "left"
     return out
+
+
+def worst_state(result: MarginResult) -> str:
+    """State of the account or of the isolated position that is worst off."""
+    return min((r.levels.state for r in (result, *result.isolated)), key=STATES.index)
 
 
 def table(

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from features.errors import DataError
 from serving.margin.objects import Account
 from serving.margin.prepared import Prepared
+from serving.margin.quote import alone
 from serving.margin.running import running
 
 
 @dataclass(frozen=True, slots=True)
 class BatchLine:
-    """Requirement of one account's cross positions and orders, USD, unrounded; or why there is none.
+    """Requirement of one account, isolated positions included, USD, unrounded; or why there is none.
 
     An account that cannot be margined has no figures and a ``fault``: it must not be taken as one that needs nothing.
     """
@@ -26,8 +27,14 @@ def batch(accounts: Iterable[Account], prepared: Prepared) -> Iterator[BatchLine
     """Margin accounts one after another against the same prepared market; memory does not grow with their number."""
     for account in accounts:
         try:
-            figures = running(account, prepared).figures()
+            every = [running(part, prepared).figures() for part in _parts(account)]
         except DataError as fault:
             yield BatchLine(account.account_id, None, None, str(fault))
         else:
-            yield BatchLine(account.account_id, figures.initial, figures.maintenance, None)
+            initial, maintenance = sum(f.initial for f in every), sum(f.maintenance for f in every)
+            yield BatchLine(account.account_id, initial, maintenance, None)
+
+
+def _parts(account: Account) -> list[Account]:
+    """The cross account, and each isolated position by itself."""
+    return [account, *(alone(account, p) for p in account.positions if p.mode == "isolated")]

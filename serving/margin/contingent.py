@@ -133,7 +133,7 @@ def _remarks(instrument: Instrument, snapshot: MarketSnapshot, policy: MarginPol
             f"{instrument.symbol}: funding_rate_8h is not known; {policy.funding.missing_rate_8h:g} is charged"
         )
     if quote is not None and instrument.is_option and quote.vol is None:
-        notes.append(f"{instrument.symbol}: no quoted vol; that of its smile, or else of its mark, is used")
+        notes.append(f"{instrument.symbol}: no quoted vol; the higher of its smile's and its mark's is used")
     return tuple(notes)
 
 

@@ -17,6 +17,7 @@ from serving.margin.brackets import Brackets, Exact
 
 DIGITS: Final = Context(prec=34)
 INFINITE: Final = Decimal("Infinity")
+CLOSE: Final = 1e-12  # relative; far below a tick
 STEPS: Final = 400  # of a search, before it halves the step in which the account is liquidated
 
 
@@ -159,7 +160,7 @@ def searched_price(
     r"""Price nearest to the mark, on one side, at which a general account is liquidated.
 
     Walks from the mark in steps of equal ratio to ``reach`` times (up) or one ``reach``-th of it (down), then
-    halves the first step in which the surplus turns from positive until its ends are neighbours in float64.
+    halves the first step in which the surplus turns from positive until its ends are 1e-12 apart.
     A dip below zero that ends within one step, :math:`reach^{1/steps}`, can be walked over; the requirement of
     bracket rules is monotone in the price, so that there none is.
 
@@ -202,7 +203,8 @@ def searched_price(
 
 
 def _halved(surplus: Callable[[float], float], safe: float, liquidated: float) -> float:
-    while (middle := safe + (liquidated - safe) / 2) not in (safe, liquidated):
+    while abs(liquidated - safe) > CLOSE * abs(liquidated):
+        middle = safe + (liquidated - safe) / 2
         if _finite(surplus, middle) <= 0:
             liquidated = middle
         else:

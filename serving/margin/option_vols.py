@@ -1,10 +1,10 @@
-"""Which implied volatility an option is valued at: its quote's, else the smile's, else that of its mark."""
+"""Which implied volatility an option is valued at: its quote's, else the higher of the smile's and its mark's."""
 
 import numpy as np
 
 from features.errors import MarketError, PriceError
 from serving.margin.objects import Instrument, Quote, Smile, Underlying
-from serving.margin.objects.checks import volatility
+from serving.margin.objects.checks import LARGEST_VOL, volatility
 from serving.margin.pricing.implied import implied_vol
 
 
@@ -28,20 +28,24 @@ def vol_of(
         return quote.vol
     strike = float(instrument.strike or 0)
     smile = next((s for s in underlying.smiles if s.expiry_ns == instrument.expiry_ns), None)
+    of_mark = _mark_vol(instrument, strike, forward, years, mark / discount)
     if smile is not None:
-        return _smile_vol(smile, strike, forward, years, instrument.symbol)
-    try:
-        found = implied_vol(mark / discount, forward, strike, years, instrument.option == "call")
-    except PriceError as error:
+        of_smile = _smile_vol(smile, strike, forward, years, instrument.symbol)
+        return of_smile if of_mark is None else max(of_smile, of_mark)
+    if of_mark is None:
         raise MarketError(
-            f"{instrument.symbol}: no quoted vol, no smile of its expiry, and its mark has none ({error}); add one"
-        ) from error
-    vol = float(found)
-    if not vol > 0:
-        raise MarketError(
-            f"{instrument.symbol}: no quoted vol, no smile of its expiry, and its mark is intrinsic; add one"
+            f"{instrument.symbol}: no quoted vol, no smile of its expiry, and no volatility gives its mark; add one"
         )
-    return vol
+    return of_mark
+
+
+def _mark_vol(instrument: Instrument, strike: float, forward: float, years: float, price: float) -> float | None:
+    """Volatility that gives the mark; None where none does, or it is intrinsic."""
+    try:
+        vol = float(implied_vol(price, forward, strike, years, instrument.option == "call"))
+    except PriceError:
+        return None
+    return vol if 0 < vol <= LARGEST_VOL else None
 
 
 def _smile_vol(smile: Smile, strike: float, forward: float, years: float, symbol: str) -> float:

@@ -12,6 +12,7 @@ from features.errors import lookup
 from serving.margin.charge import Charge
 from serving.margin.closing import closing_charges
 from serving.margin.contingent import contingent_charges
+from serving.margin.debts import debt_rows, with_debts
 from serving.margin.funds import Funds, funds_of
 from serving.margin.holdings import Book, book_of
 from serving.margin.levels import levels
@@ -41,11 +42,13 @@ def quote(account: Account, prepared: Prepared) -> MarginResult:
     book = book_of(account, cross, prepared.market, prepared.policy)
     charges, initial, notes = charges_of(prepared, book)
     funds = funds_of(account, book, prepared)
-    result = _result(account, prepared, POLICY, charges, _rows(cross, account), funds, (*notes, *funds.notes))
+    rows = [*_rows(cross, account), *debt_rows(account)]
+    owed = with_debts(charges, account, prepared)
+    result = _result(account, prepared, POLICY, owed, rows, funds, (*notes, *funds.notes))
     return msgspec.structs.replace(
         result,
         worst_scenario=worst_scenario(prepared, initial),
-        isolated=tuple(_marked(quote(_alone(account, p), prepared)) for p in account.positions if p.mode == "isolated"),
+        isolated=tuple(_marked(quote(alone(account, p), prepared)) for p in account.positions if p.mode == "isolated"),
         notes=tuple(dict.fromkeys((*prepared.notes, *result.notes))),
     )
 
@@ -67,7 +70,7 @@ def quote_rule(account: Account, prepared: Prepared, rule: str, parameters: Any 
     """
     book = lookup(RULES, rule, "rule")
     given = book.published() if parameters is None else parameters
-    alone = tuple(p for p in account.positions if p.mode == "isolated")
+    apart = tuple(p for p in account.positions if p.mode == "isolated")
     cross = tuple(p for p in account.positions if p.mode == "cross")
     placed = with_order_rows(msgspec.structs.replace(account, positions=cross))
     charges = book.charges(placed, prepared.market.snapshot, given)
@@ -77,7 +80,7 @@ def quote_rule(account: Account, prepared: Prepared, rule: str, parameters: Any 
     uncharged = bool(account.orders) and not book.orders
     notes = ("open orders are not charged under this rule",) if uncharged else ()
     result = _result(account, prepared, rule, charges, _rows(placed.positions, bare), funds, (*notes, *funds.notes))
-    isolated = tuple(_marked(quote_rule(_alone(account, p), prepared, rule, given)) for p in alone)
+    isolated = tuple(_marked(quote_rule(alone(account, p), prepared, rule, given)) for p in apart)
     return msgspec.structs.replace(result, isolated=isolated)
 
 
@@ -136,11 +139,11 @@ def _result(
     )
 
 
-def _alone(account: Account, position: Position) -> Account:
+def alone(account: Account, position: Position) -> Account:
     """An isolated position as an account of its own."""
     posted = (Collateral(asset="USD", quantity=position.isolated_collateral),) if position.isolated_collateral else ()
-    alone = msgspec.structs.replace(position, mode="cross", isolated_collateral=Decimal(0))
-    return Account(account_id=f"{account.account_id}/{position.instrument}"[:64], positions=(alone,), collateral=posted)
+    bare = msgspec.structs.replace(position, mode="cross", isolated_collateral=Decimal(0))
+    return Account(account_id=f"{account.account_id}/{position.instrument}"[:64], positions=(bare,), collateral=posted)
 
 
 def _marked(result: MarginResult) -> MarginResult:

@@ -15,6 +15,7 @@ from features.errors import AccountError
 from serving.margin.aggregate import Holding
 from serving.margin.closing import ClosingCost, closing_cost, sizes, vega_charge
 from serving.margin.contingent import contingent_charges
+from serving.margin.debts import debt_charges
 from serving.margin.holdings import Book, book_of, refuse_absurd
 from serving.margin.objects import Account
 from serving.margin.prepared import Prepared, Stress
@@ -47,7 +48,7 @@ class Running:
     """Cross positions and orders of an account with their sums.
 
     ``initial``, ``maintenance``: USD profit of the positions over both periods of risk.
-    ``costs``: of closing, by underlying.
+    ``costs``: of closing, by underlying. ``debts``: charge for them, initial and maintenance, USD.
     """
 
     prepared: Prepared
@@ -55,6 +56,7 @@ class Running:
     initial: Profits
     maintenance: Profits
     costs: tuple[ClosingCost, ...]
+    debts: tuple[float, float]
 
     def after(self, symbol: str, contracts: float) -> "Running":
         """The account after one trade at the mark.
@@ -83,7 +85,7 @@ class Running:
         costs[u] = closing_cost(prepared.closing, prepared.market, u, size, prepared.policy)
         initial = _moved(self.initial, prepared.initial, row, u, contracts)
         maintenance = _moved(self.maintenance, prepared.maintenance, row, u, contracts)
-        return Running(prepared, book, initial, maintenance, tuple(costs))
+        return Running(prepared, book, initial, maintenance, tuple(costs), self.debts)
 
     def _refuse_absurd(self, book: Book, row: int, u: int, symbol: str) -> None:
         """Refuse a trade after which the position is larger than the policy's largest."""
@@ -114,6 +116,7 @@ class Running:
             "inter-underlying credit": both(lambda loss: -loss.credit),
             "joint paths": both(lambda loss: loss.excess),
             "no price": (unpriced, unpriced),
+            "debts": self.debts,
             "liquidity": (liquidity, liquidity),
             "time to close": _scaled(initial, maintenance, longer),
             "concentration": _scaled(initial, maintenance, larger),
@@ -143,7 +146,9 @@ def running(account: Account, prepared: Prepared) -> Running:
     width = len(market.underlyings)
     size = sizes(closing, book.rows, len(book.positions.quantity), width)
     costs = tuple(closing_cost(closing, market, u, size, policy) for u in range(width))
-    return Running(prepared, book, profits(prepared.initial, book), profits(prepared.maintenance, book), costs)
+    owed = [float(np.add.reduce(part)) for part in debt_charges(account, prepared)]
+    grids = profits(prepared.initial, book), profits(prepared.maintenance, book)
+    return Running(prepared, book, *grids, costs, (owed[0], owed[1]))
 
 
 def _scaled(initial: ScanLoss, maintenance: ScanLoss, multiples: FloatArray) -> tuple[float, float]:

@@ -32,6 +32,9 @@ class Change:
 def traded(account: Account, trades: Mapping[str, Decimal]) -> Account:
     """The account after trades at the mark: cross positions grow, shrink, turn, appear or go.
 
+    The requirement of a quote of it is that of the account after the trades; its levels are not: what the trades
+    cost and realise is not moved. A trade at the mark leaves the equity as it was before.
+
     Parameters
     ----------
     trades : signed contracts by instrument.
@@ -39,7 +42,7 @@ def traded(account: Account, trades: Mapping[str, Decimal]) -> Account:
     Raises
     ------
     AccountError
-        If a quantity is not finite.
+        If a quantity is not finite, or the account holds an instrument isolated.
 
     Examples
     --------
@@ -49,6 +52,12 @@ def traded(account: Account, trades: Mapping[str, Decimal]) -> Account:
     """
     for symbol, quantity in trades.items():
         finite(quantity, f"trade in {symbol}: quantity", AccountError)
+    apart = {p.instrument for p in account.positions if p.mode == "isolated"} - {
+        p.instrument for p in account.positions if p.mode == "cross"
+    }
+    for symbol in trades:
+        if symbol in apart:
+            raise AccountError(f"trade in {symbol}: the account holds it isolated; trades are of cross positions")
     left = dict(trades)
     positions = []
     for position in account.positions:

@@ -66,10 +66,47 @@ def test_the_buffer_is_used_up_as_the_forecast_rises_above_the_long_run() -> Non
 
 
 def test_the_floor_and_the_value_at_risk_bind_by_hand() -> None:
-    low = tail(stress=0.0, floor=0.05, shortfall={"0.99": 0.01}, loss_quantiles={"0.995": 0.02})
+    low = tail(stress=0.01, floor=0.05, shortfall={"0.99": 0.01}, loss_quantiles={"0.995": 0.02})
     assert found(forecast(low, tail("up"))).down[0] == pytest.approx(1.25 * 0.05 + 0.001)
-    free = tail(stress=0.0, floor=0.0, shortfall={"0.99": 0.01}, loss_quantiles={"0.995": 0.02})
-    assert found(forecast(free, tail("up"))).down[0] == pytest.approx(1.25 * 0.02 + 0.001)
+    free = tail(stress=0.01, floor=0.0, shortfall={"0.99": 0.01}, loss_quantiles={"0.995": 0.04})
+    assert found(forecast(free, tail("up"))).down[0] == pytest.approx(1.25 * 0.04 + 0.001)
+
+
+@pytest.mark.parametrize(
+    ("static", "least"),
+    [
+        (StaticPolicy(), 0.25 * 0.20),
+        (StaticPolicy(ranges={"X": 0.4}), 0.25 * 0.4),
+        (StaticPolicy(multiplier=3.0), 0.25 * 0.20),  # of the range itself, without the multiplier of a fallback
+        (StaticPolicy(least_frac=0.5), 0.5 * 0.20),
+        (StaticPolicy(least_frac=0.0), 0.0),
+    ],
+)
+def test_a_range_is_never_below_a_share_of_the_static_one(static: StaticPolicy, least: float) -> None:
+    """By hand: a forecast of 0.002 comes to 1.25 x 0.002 + 0.001; what raises it is said."""
+    calm = tail(stress=0.001, floor=0.0, shortfall={"0.99": 0.002}, loss_quantiles={"0.995": 0.001})
+    one = found(forecast(calm, tail("up", shortfall={"0.99": 0.5})), policy=MarginPolicy(static=static))
+    assert one.down[0] == pytest.approx(max(1.25 * 0.002 + 0.001, least))
+    assert one.up[0] == pytest.approx(0.501)
+    assert one.notes == (
+        (f"X down: a range of 0.0035 is implausibly small; raised to {least:.4f}",) if least > 0.0035 else ()
+    )
+    hour = found(
+        forecast(replace(calm, horizon_s=3_600), tail("up", 3_600)), policy=MarginPolicy(static=static), horizon_s=3_600
+    )
+    assert hour.down[0] == pytest.approx(max(0.0035, 0.6 * least))  # maintenance: its share of the static range
+
+
+def test_a_forecast_older_than_the_greatest_age_counts_as_expired_whatever_it_says() -> None:
+    hour, six = 3_600 * 10**9, 6 * 3_600 * 10**9
+    made = forecast(tail(), tail("up"), expires_ns=NOW + 48 * hour)
+    for age_ns, static in ((six, False), (six + 1, True), (40 * hour, True)):
+        one = found(replace(made, as_of_ns=NOW - age_ns))
+        assert one.down[0] == pytest.approx(0.30 if static else 1.25 * 0.095 + 0.001)
+        assert ("X" in one.fresh) is not static
+        assert any("has expired" in note for note in one.notes) is static
+    short = MarginPolicy(static=StaticPolicy(greatest_age_s=1.0))
+    assert found(replace(made, as_of_ns=NOW - hour), policy=short).down[0] == pytest.approx(0.30)
 
 
 def test_a_published_range_falls_slowly_and_rises_at_once() -> None:

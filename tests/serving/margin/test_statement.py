@@ -144,4 +144,4 @@ def test_orders_stay_out_of_isolated_positions() -> None:
     account = replace(changed.holding(), positions=(alone,), orders=(changed.order("BTC-PERP", "buy", "1", "58000"),))
     found = changed.quoted(account)
     assert [p.mode for p in found.positions] == ["order"]
-    assert [p.mode for p in found.isolated[0].positions] == ["cross"]
+    assert [p.mode for p in found.isolated[0].positions] == ["isolated"]

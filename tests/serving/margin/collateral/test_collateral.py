@@ -122,7 +122,8 @@ def test_what_is_worse_or_missing_never_counts_for_more(item: Holding, worse: fl
         {"price_usd": item.price_usd * Decimal(worse)},
         {"quantity": item.quantity * Decimal(worse)},
         {"loss_frac": (item.loss_frac or 0.0) + worse},
-        {"volume_usd": (item.volume_usd or 0.0) * max(worse, 1e-6)},
+        {"volume_usd": (item.volume_usd or 0.0) * worse},
+        {"volume_usd": 0.0},
         {"wrong_way": max(item.wrong_way, worse)},
         {"confidence": (item.confidence or 0.0) * worse},
         {"age_s": (item.age_s or 0.0) + 1e5 * worse},
@@ -141,7 +142,16 @@ def test_an_asset_without_forecast_counts_for_nothing() -> None:
         "market loss": Decimal(100_000)
     }  # no more is left
     assert line(replace(USDC, loss_frac=None)).counted == line(USDC).counted
-    assert line(replace(BTC, volume_usd=0.0)) == line(replace(BTC, volume_usd=None)) != line(BTC)
+
+
+def test_what_does_not_trade_sells_as_if_one_dollar_did_in_a_day() -> None:
+    """Of 100,000 USD the best sale into a volume of a dollar, by brute force; less than of a volume not known."""
+    weight, impact = 1 - 0.05 - 0.001, 0.05 * math.sqrt(24) / 2.326
+    sold = np.linspace(0.0, 100.0, 1_000_001)
+    best = float((sold * (weight - impact * np.sqrt(sold))).max())
+    assert float(line(replace(BTC, volume_usd=0.0)).counted) == pytest.approx(best, abs=0.01)
+    assert line(replace(BTC, volume_usd=0.0)) == line(replace(BTC, volume_usd=1.0))
+    assert line(replace(BTC, volume_usd=0.0)).counted < line(replace(BTC, volume_usd=None)).counted
 
 
 def test_arrays_of_many_accounts_are_the_single_lines() -> None:

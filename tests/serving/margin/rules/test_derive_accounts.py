@@ -275,7 +275,7 @@ def test_what_cannot_be_priced_is_refused(rule: ModuleType) -> None:
         margined(rule, held, msgspec.structs.replace(MARKET, as_of_ns=MARKET.as_of_ns + 30 * DAY_NS))
     with pytest.raises(MarketError, match="asset"):
         margined(rule, posted(held, ("USDC", "1"), ("GOLD", "1")))
-    with pytest.raises(SettingError, match="stable"):
+    with pytest.raises(MarketError, match=f"{CALL}: it settles in USDC.*say stable: true"):
         margined(rule, held, with_asset("USDC", price_usd=Decimal(1), stable=False))
 
 

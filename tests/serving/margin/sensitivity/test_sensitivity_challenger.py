@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from features.errors import ForecastError, SettingError
+from serving.margin.moved_market import moved_market
 from serving.margin.objects import Account, Position
 from serving.margin.scenarios.grid import grid
 from serving.margin.sensitivity.account import SensitivityMarket, sensitivity_margin
@@ -81,10 +82,8 @@ def test_a_wrong_volatility_in_one_of_them_is_named() -> None:
 
 
 def test_a_wrong_price_in_one_of_them_is_named() -> None:
-    snapshot = markets.market()
-    quotes = dict(snapshot.quotes)
-    quotes["SOL-PERP"] = msgspec.structs.replace(quotes["SOL-PERP"], mark=quotes["SOL-PERP"].mark / 10)
-    wrong = of(msgspec.structs.replace(snapshot, quotes=quotes))
+    """A feed that lost a digit of every price of a coin: marks and spot agree, and no check of one market sees it."""
+    wrong = of(moved_market(markets.market(), "SOL", 0.1))
     alarm = _challenged(markets.account(SOL_PERP="500", BTC_PERP="0.1"), wrong, whole())
     assert alarm is not None
     assert [(part.underlying, part.measure) for part in alarm.parts] == [("SOL", "price")]
