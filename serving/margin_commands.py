@@ -85,7 +85,7 @@ def what_if(
     from serving.margin_tables import changes_table
 
     job = _job(account, market, forecast, policy, rule, parameters)
-    lines = changes(job.result(), job.result(traded(job.account, _trades(trade))))
+    lines = changes(job.result(), job.result(traded(job.account, _trades(trade), job.prepared.market)))
     if as_json:
         rows = [{"name": c.name, "before": c.before, "after": c.after, "difference": c.difference} for c in lines]
         typer.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
@@ -157,9 +157,7 @@ def verify(
     ] = None,
     checkpoint: Annotated[
         str | None,
-        typer.Option(
-            help="LENGTH:SHA256 of the log as it was once seen; a log cut shorter fails.", show_default="none"
-        ),
+        typer.Option(help="LENGTH:SHA256 of the log as once seen: finds one cut shorter.", show_default="none"),
     ] = None,
 ) -> None:
     """Check hashes, chain and signatures, compute every requirement again and name the first difference."""

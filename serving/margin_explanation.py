@@ -9,6 +9,7 @@ from rich.text import Text
 from serving.margin.holdings import book_of
 from serving.margin.liquidation_prices import liquidation_prices
 from serving.margin.prepared import Prepared, Stress
+from serving.margin.quote import alone
 from serving.margin.scan_charges import filled, profits
 from serving.margin_job import MarginJob
 from serving.margin_tables import table
@@ -68,8 +69,16 @@ def _scenarios(job: MarginJob, stress: Stress) -> Table:
 def _liquidations(job: MarginJob) -> Table:
     """Prices at which the cross positions are liquidated."""
     found = liquidation_prices(job.account, job.market, job.policy, job.forecasts)
+    for position in job.account.positions:
+        if position.mode == "isolated":
+            own = liquidation_prices(alone(job.account, position), job.market, job.policy, job.forecasts)
+            found |= {f"{name} isolated": prices for name, prices in own.items()}
     rows = [
-        (name, f"{job.market.underlyings[name].spot:,f}", *("none" if p is None else f"{p:,f}" for p in prices))
+        (
+            name,
+            f"{job.market.underlyings[name.removesuffix(' isolated')].spot:,f}",
+            *("none" if p is None else f"{p:,f}" for p in prices),
+        )
         for name, prices in found.items()
     ]
     return table("liquidated at, all else as today", ("underlying", "today", "below", "above"), rows)

@@ -41,9 +41,7 @@ def verified(path: Path, public_keys: Sequence[Path], seen: str | None = None) -
     lines = list(found.lines())
     if found.passed and found.records[0].sequence == 0:
         last = found.records[-1]
-        lines.append(
-            f"checkpoint {last.sequence + 1}:{last.sha256}  (keep it elsewhere: --checkpoint finds a log cut short)"
-        )
+        lines.append(f"checkpoint {last.sequence + 1}:{last.sha256}")
     return lines, found.passed
 
 

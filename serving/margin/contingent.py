@@ -5,7 +5,7 @@ rates are computed once for a market, for one contract long and one short.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,17 +69,19 @@ def contingent_of(market: PricedMarket, greeks: UnitGreeks, ranges: Ranges, poli
 def _rates(market: PricedMarket, ranges: Ranges, policy: MarginPolicy) -> dict[str, tuple[FloatArray, FloatArray]]:
     """Charges that are proportional to the size of a position, of one contract each way."""
     snapshot, listed = market.snapshot, market.snapshot.instruments
-    doubts = np.array([_doubt(i, snapshot, policy) for i in listed], dtype=np.float64).reshape(-1, 3)
+    missing_age_s = max([policy.feeds.missing_age_s, *_ages(snapshot)])
+    doubts = np.array([_doubt(i, snapshot, missing_age_s) for i in listed], dtype=np.float64).reshape(-1, 3)
     stable, confidence, age_s = doubts[:, 0].copy(), doubts[:, 1].copy(), doubts[:, 2].copy()
     spot = market.usd_per_point * market.spot[market.underlying]
     notional = np.where(market.options.is_option, spot, market.mark_usd)
     rates = [_funding_rate(i, snapshot) for i in listed]
     paid, unknown = np.array([r or 0.0 for r in rates], dtype=np.float64), np.array([r is None for r in rates])
+    dearest = replace(policy.funding, missing_rate_8h=max(policy.funding.missing_rate_8h, *np.abs(paid).tolist(), 0.0))
     perpetual = np.array([float(i.kind == "perpetual") for i in listed], dtype=np.float64)
     width = np.maximum(ranges.down, ranges.up)[market.underlying]
     horizon = np.full(len(listed), float(ranges.horizon_s))
     charges: dict[str, Callable[[FloatArray], FloatArray]] = {
-        "funding": lambda n: funding(n * perpetual, paid, policy.funding, unknown),
+        "funding": lambda n: funding(n * perpetual, paid, dearest, unknown),
         "stablecoin": lambda n: depeg(n, stable, policy.depeg),
         "feed confidence": lambda n: low_confidence(n, confidence, policy.feeds),
         "old prices": lambda n: stale_price(n, width, age_s, horizon, policy.feeds),
@@ -88,17 +90,23 @@ def _rates(market: PricedMarket, ranges: Ranges, policy: MarginPolicy) -> dict[s
     return {name: (long, short) for name, (long, short) in both.items() if long.any() or short.any()}
 
 
+def _ages(snapshot: MarketSnapshot) -> list[float]:
+    """Ages of all feeds that say theirs: one that says none may be as old as the oldest."""
+    feeds = (*snapshot.quotes.values(), *snapshot.underlyings.values(), *snapshot.assets.values())
+    return [feed.age_s for feed in feeds if feed.age_s is not None]
+
+
 def _funding_rate(instrument: Instrument, snapshot: MarketSnapshot) -> float | None:
     quote = snapshot.quotes.get(instrument.symbol)
     return None if quote is None else quote.funding_rate_8h
 
 
-def _doubt(instrument: Instrument, snapshot: MarketSnapshot, policy: MarginPolicy) -> tuple[float, float, float]:
+def _doubt(instrument: Instrument, snapshot: MarketSnapshot, missing_age_s: float) -> tuple[float, float, float]:
     """Price of the stablecoin it settles in, worst confidence and greatest age of what it is valued with."""
     feeds = _feeds(instrument, snapshot)
     quote, underlying = snapshot.quotes.get(instrument.symbol), snapshot.underlyings.get(instrument.underlying)
     confidences = [0.0 if x.confidence is None else x.confidence for _, x in feeds]
-    ages = [policy.feeds.missing_age_s if x.age_s is None else x.age_s for _, x in feeds]
+    ages = [missing_age_s if x.age_s is None else x.age_s for _, x in feeds]
     if underlying is not None and instrument.is_option:
         own = quote is not None and quote.vol is not None  # the smile is not looked at then
         curve = (f.confidence for f in underlying.forwards if f.expiry_ns == instrument.expiry_ns)
@@ -157,7 +165,7 @@ def contingent_charges(
 
 
 def _basis(terms: Contingent, rows: Holding, delta: FloatArray, held: int, policy: MarginPolicy) -> FloatArray:
-    """Basis at the worst of a few fills: none, all, all on one side, each order alone."""
+    """Basis at the worst of a few fills of each underlying: none, all, all on one side, each order alone."""
     at, orders = rows.instrument, range(held, len(delta))
     fixed = rows.underlying, terms.expiry[at], terms.years[at], terms.is_spot[at], policy.basis
     if not orders:
@@ -165,8 +173,11 @@ def _basis(terms: Contingent, rows: Holding, delta: FloatArray, held: int, polic
     ordered = np.arange(len(delta)) >= held
     kept = [~ordered, np.full(len(delta), True), ~ordered | (delta > 0), ~ordered | (delta < 0)]
     kept += [~ordered | (np.arange(len(delta)) == o) for o in orders]
-    charged = [basis(np.where(keep, delta, 0.0), *fixed) for keep in kept]
-    return max(charged, key=lambda parts: float(np.add.reduce(parts)))
+    charged = np.array([basis(np.where(keep, delta, 0.0), *fixed) for keep in kept])
+    width = int(rows.underlying.max()) + 1
+    sums = np.array([np.bincount(rows.underlying, weights=parts, minlength=width) for parts in charged])
+    worst: FloatArray = charged[np.argmax(sums, axis=0)[rows.underlying], np.arange(len(delta))]
+    return worst
 
 
 def _between(terms: Contingent, market: PricedMarket, rows: Holding, held: int, policy: MarginPolicy) -> list[Charge]:

@@ -129,8 +129,18 @@ def _unrealised(positions: Sequence[Position], held: Holding, market: PricedMark
             value[i] = min(_since(position, entry, market), 0.0)
         else:
             profit = held.quantity[i] * _change(row, entry, position.instrument, market)
+            _refuse_windfall(position, profit, float(market.mark[row]))
             value[i] = profit * market.pays[row] if profit > 0 else profit
     return value
+
+
+def _refuse_windfall(position: Position, profit: float, mark: float) -> None:
+    """Refuse a profit since an entry that is no price of this market; a loss counts, however large."""
+    entry = float(position.entry_price or 0)
+    if profit > 0 and not mark / FARTHEST_ENTRY <= entry <= mark * FARTHEST_ENTRY:
+        raise AccountError(
+            f"{position.instrument}: an entry_price of {entry:g} beside a mark of {mark:g}; leave out what is not known"
+        )
 
 
 def _since(position: Position, entry: float, market: PricedMarket) -> float:
@@ -147,11 +157,8 @@ def _since(position: Position, entry: float, market: PricedMarket) -> float:
 def _change(row: int, before: float, symbol: str, market: PricedMarket) -> float:
     """USD gained by one contract since a price."""
     terms = market.snapshot.instruments[row]
-    mark = float(market.mark[row])
-    if not mark / FARTHEST_ENTRY <= before <= mark * FARTHEST_ENTRY:
-        raise AccountError(
-            f"{symbol}: a price of {before:g} beside a mark of {mark:g}; leave out an entry_price that is not known"
-        )
+    if before <= 0:
+        raise AccountError(f"{symbol}: a price of {before:g}; leave out an entry_price that is not known")
     if terms.contract == "inverse":
         return float(market.mark_usd[row]) * (float(market.mark[row]) / before - 1.0)
     return float(market.usd_per_point[row]) * (float(market.mark[row]) - before)

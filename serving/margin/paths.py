@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from hashlib import sha256
+from math import gcd
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 NORMAL_99: Final = 2.326
+SCRAMBLES: Final = 3  # tries of independence: one is a single draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def joint_paths(
 
     Under ``history`` each path is one date. Under ``comonotone`` (correlation 1) the
     k-th worst move of every underlying comes together; under ``independent``
-    (correlation 0) the underlyings' histories are shifted against each other.
+    (correlation 0) the underlyings' histories are put out of step with each other, three ways.
 
     Returns
     -------
@@ -66,25 +68,34 @@ def joint_paths(
     else:
         vol = policy.vol_response * np.abs(drawn) / NORMAL_99
     paths = scenario_set([f"path {i}" for i in range(len(move))], move, np.maximum(vol, -1.0))
-    return JointPaths(
-        paths, covered, {law: _order(law, move, ranges.underlyings) for law in policy.correlations}, fresh
-    )
+    return JointPaths(paths, covered, _orders(policy.correlations, move, ranges.underlyings), fresh)
 
 
-def _order(law: str, move: FloatArray, names: tuple[str, ...]) -> IntArray:
-    """Which row each underlying takes in each path, shape (paths, u)."""
+def _orders(laws: tuple[str, ...], move: FloatArray, names: tuple[str, ...]) -> dict[str, IntArray]:
+    """Which row each underlying takes in each path under every law, shape (paths, u)."""
     count = len(move)
     rows = np.repeat(np.arange(count)[:, None], len(names), axis=1)
-    if law == "comonotone":
-        rows = np.argsort(move, axis=0, kind="stable")
-    elif law == "independent":
-        rows = (rows + np.array([_shift(name, count) for name in names])) % count
-    return rows
+    found: dict[str, IntArray] = {}
+    for law in laws:
+        if law == "independent":
+            for salt in range(SCRAMBLES):
+                columns = [_scrambled(f"{salt} {name}", count) for name in names]
+                found[f"{law} {salt + 1}"] = np.stack(columns, axis=1) if columns else rows
+        else:
+            found[law] = np.argsort(move, axis=0, kind="stable") if law == "comonotone" else rows
+    return found
 
 
-def _shift(name: str, count: int) -> int:
-    """How far an underlying's history is shifted: by its name alone, so that listing another changes nothing."""
-    return int(sha256(name.encode()).hexdigest()[:12], 16) % count
+def _scrambled(name: str, count: int) -> IntArray:
+    r"""Rows in an order that hangs on the name alone, so that listing another underlying changes nothing.
+
+    .. math:: k \mapsto (a k + b) \bmod n, \quad \gcd(a, n) = 1
+    """
+    digest = int(sha256(name.encode()).hexdigest()[:24], 16)
+    step, start = (digest >> 48) % count, (digest & (2**48 - 1)) * count >> 48
+    while gcd(step, count) != 1:
+        step += 1
+    return (start + step * np.arange(count)) % count
 
 
 def shortfall(losses: FloatArray, level: float) -> float:

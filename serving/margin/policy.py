@@ -21,6 +21,7 @@ from serving.margin.objects.checks import finite, fraction, named, not_negative,
 from serving.margin.scan_policy import ScanPolicy
 
 LARGEST_MOVE = 100.0
+MOST_STEPS = 100
 TAIL_MOVES = (-0.66, -0.33, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0)  # Deribit's extended table
 
 
@@ -72,8 +73,8 @@ class ScenarioPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     def __post_init__(self) -> None:
         """Refuse scenarios that would not stress."""
-        if self.steps < 1 or not self.families:
-            raise SettingError("policy: scenarios need at least one family and one step a side")
+        if not 1 <= self.steps <= MOST_STEPS or not self.families:
+            raise SettingError(f"policy: scenarios need at least one family and 1 to {MOST_STEPS} steps a side")
         for field in ("vol_up", "vol_down", "short_power", "long_power", "skew", "vol_floor", "span_cover"):
             not_negative(getattr(self, field), f"policy: scenarios.{field}", SettingError)
         for field in ("least_days", "span_extreme", "tail_cover", "named_cover", "hypothetical_cover"):

@@ -22,7 +22,7 @@ BoolArray = NDArray[np.bool_]
 YEAR_S: Final = 365 * 86_400
 YEAR_NS: Final = YEAR_S * 10**9
 USD: Final = "USD"
-FARTHEST: Final = 0.5  # log distance of a mark or forward from the spot: beyond it one of them is wrong
+FARTHEST: Final = 1.0  # log distance of a mark or forward from the spot: beyond it one of them is wrong
 CARRY_A_YEAR: Final = 1.0
 
 
@@ -236,6 +236,11 @@ def settlement_usd(instrument: Instrument, snapshot: MarketSnapshot) -> float:
     """
     price = _quoted_usd(snapshot, instrument.settlement)
     asset = snapshot.assets.get(instrument.settlement)
+    if asset is not None and asset.underlying == instrument.underlying:
+        raise MarketError(
+            f"{instrument.symbol}: linear, but it settles in {instrument.settlement}, the coin of its underlying; "
+            "a contract that is settled in coin is inverse: correct its terms"
+        )
     if asset is None or asset.underlying is not None:
         return price
     if not asset.stable:

@@ -1,7 +1,7 @@
 """The requirement of one account: under the policy, or under a venue's rule book."""
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any, Final
 
 import msgspec
@@ -16,9 +16,10 @@ from serving.margin.debts import debt_rows, with_debts
 from serving.margin.funds import Funds, funds_of
 from serving.margin.holdings import Book, book_of
 from serving.margin.levels import levels
-from serving.margin.objects import Account, Collateral, MarginResult, Position
+from serving.margin.money import WIDE
+from serving.margin.objects import Account, Collateral, Debt, MarginResult, Position
 from serving.margin.prepared import Prepared
-from serving.margin.rules import RULES
+from serving.margin.rules import RULES, RuleBook
 from serving.margin.rules.exposure import with_order_rows
 from serving.margin.scan_charges import Scanned, scan_charges
 from serving.margin.statement import Row, statement
@@ -38,6 +39,11 @@ def quote(account: Account, prepared: Prepared) -> MarginResult:
     AccountError, UnknownInstrumentError, ExpiredError, MarketError
         If the account or what it holds cannot be margined; nothing is answered then.
     """
+    with localcontext(WIDE):  # whatever the caller's context rounds to
+        return _quoted(netted(account), prepared)
+
+
+def _quoted(account: Account, prepared: Prepared) -> MarginResult:
     cross = tuple(p for p in account.positions if p.mode == "cross")
     book = book_of(account, cross, prepared.market, prepared.policy)
     charges, initial, notes = charges_of(prepared, book)
@@ -70,18 +76,38 @@ def quote_rule(account: Account, prepared: Prepared, rule: str, parameters: Any 
     """
     book = lookup(RULES, rule, "rule")
     given = book.published() if parameters is None else parameters
+    with localcontext(WIDE):
+        return _quoted_rule(netted(account), prepared, rule, book, given)
+
+
+def _quoted_rule(account: Account, prepared: Prepared, rule: str, book: RuleBook, given: Any) -> MarginResult:  # noqa: ANN401
     apart = tuple(p for p in account.positions if p.mode == "isolated")
     cross = tuple(p for p in account.positions if p.mode == "cross")
     placed = with_order_rows(msgspec.structs.replace(account, positions=cross))
     charges = book.charges(placed, prepared.market.snapshot, given)
     bare = msgspec.structs.replace(placed, orders=())
     held = book_of(bare, placed.positions, prepared.market, prepared.policy)
-    funds = funds_of(account, held, prepared, haircut=not book.haircuts)
+    funds = funds_of(account, held, prepared, haircut=not (book.haircuts and cross))
     uncharged = bool(account.orders) and not book.orders
     notes = ("open orders are not charged under this rule",) if uncharged else ()
     result = _result(account, prepared, rule, charges, _rows(placed.positions, bare), funds, (*notes, *funds.notes))
     isolated = tuple(_marked(quote_rule(alone(account, p), prepared, rule, given)) for p in apart)
     return msgspec.structs.replace(result, isolated=isolated)
+
+
+def netted(account: Account) -> Account:
+    """The account with what it has posted and owes of one asset set off against each other."""
+    both = {c.asset for c in account.collateral} & {d.asset for d in account.debts}
+    if not both:
+        return account
+    net = {c.asset: c.quantity for c in account.collateral}
+    for debt in account.debts:
+        net[debt.asset] = net.get(debt.asset, Decimal(0)) - debt.quantity
+    return msgspec.structs.replace(
+        account,
+        collateral=tuple(Collateral(asset=a, quantity=q) for a, q in net.items() if q > 0),
+        debts=tuple(Debt(asset=a, quantity=-q) for a, q in net.items() if q < 0),
+    )
 
 
 def charges_of(prepared: Prepared, book: Book) -> tuple[list[Charge], Scanned, list[str]]:

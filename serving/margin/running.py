@@ -19,7 +19,8 @@ from serving.margin.debts import debt_charges
 from serving.margin.holdings import Book, book_of, refuse_absurd
 from serving.margin.objects import Account
 from serving.margin.prepared import Prepared, Stress
-from serving.margin.scan_charges import profits, with_orders
+from serving.margin.quote import netted
+from serving.margin.scan_charges import fills, profits, with_orders
 from serving.margin.scan_loss import Profits, ScanLoss, scan_loss
 
 FloatArray = NDArray[np.float64]
@@ -102,7 +103,7 @@ class Running:
         losses = []
         for held, stress in ((self.initial, prepared.initial), (self.maintenance, prepared.maintenance)):
             filled = with_orders(held, stress, self.book) if len(self.book.orders.quantity) else None
-            losses.append(scan_loss(held, stress.paths, paths, filled, self.book.orders.underlying))
+            losses.append(scan_loss(held, stress.paths, paths, filled, fills(held, stress, self.book)))
         initial, maintenance = losses
 
         def both(part: Callable[[ScanLoss], float]) -> tuple[float, float]:
@@ -140,6 +141,7 @@ def running(account: Account, prepared: Prepared) -> Running:
     AccountError, UnknownInstrumentError, ExpiredError, MarketError
         As :func:`serving.margin.quote.quote`.
     """
+    account = netted(account)
     cross = tuple(p for p in account.positions if p.mode == "cross")
     book = book_of(account, cross, prepared.market, prepared.policy)
     closing, market, policy = prepared.closing, prepared.market, prepared.policy

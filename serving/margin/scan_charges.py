@@ -26,7 +26,8 @@ class Scanned:
 
 def scanned(stress: Stress, book: Book, policy: PathPolicy) -> Scanned:
     """Scan one account over one period of risk and give every component to the rows that cause it."""
-    loss = scan_loss(profits(stress, book), stress.paths, policy, filled(stress, book), book.orders.underlying)
+    held = profits(stress, book)
+    loss = scan_loss(held, stress.paths, policy, filled(stress, book), fills(held, stress, book))
     parts = {
         "scan": _worst_parts(stress, book, loss),
         "inter-underlying credit": np.zeros(len(book.unpriced)),
@@ -39,7 +40,7 @@ def scanned(stress: Stress, book: Book, policy: PathPolicy) -> Scanned:
         shares = path_contributions(
             _row_profits(stress.path_unit, book), book.rows.underlying, stress.paths.orders[loss.law], policy.es_level
         )
-        parts["joint paths"] = allocated(loss.excess, np.maximum(shares, 0.0))
+        parts["joint paths"] = allocated(loss.excess, shares)
     elif loss.excess:
         parts["joint paths"] = allocated(loss.excess, np.maximum(parts["scan"], 0.0))
     return Scanned(loss, parts)
@@ -55,6 +56,17 @@ def profits(stress: Stress, book: Book) -> Profits:
 def filled(stress: Stress, book: Book) -> Profits | None:
     """The same with every order filled where that hurts; None without orders."""
     return with_orders(profits(stress, book), stress, book) if len(book.orders.quantity) else None
+
+
+def fills(held: Profits, stress: Stress, book: Book) -> list[FloatArray]:
+    """Profits on the joint paths with all orders filled, with the buying and with the selling ones."""
+    quantity = book.orders.quantity
+    if held.paths is None or stress.path_unit is None or not len(quantity):
+        return []
+    width = held.paths.shape[1]
+    sides = (quantity, np.maximum(quantity, 0.0), np.minimum(quantity, 0.0))
+    orders = (Holding(book.orders.instrument, book.orders.underlying, side) for side in sides)
+    return [held.paths + summed(stress.path_unit, side, width) for side in orders]
 
 
 def with_orders(held: Profits, stress: Stress, book: Book) -> Profits:

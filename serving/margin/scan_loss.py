@@ -12,6 +12,7 @@ more dollars than the paths show, so that a loss that they do not see earns no c
 Where there are no paths, a share of the scan stands for what they might have asked for.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Final
@@ -65,7 +66,7 @@ def scan_loss(
     paths: JointPaths | None,
     policy: PathPolicy,
     filled: Profits | None = None,
-    ordered: IntArray | None = None,
+    fills: Sequence[FloatArray] = (),
 ) -> ScanLoss:
     """Worst scenario per underlying, credit and the joint paths' floor.
 
@@ -73,8 +74,8 @@ def scan_loss(
     ----------
     held : of the positions.
     filled : of positions and orders, each of which fills where that hurts; None without orders.
-    ordered : array of shape (u,), underlyings with orders: what these hold is not known until they are
-        filled, so that they neither give nor get credit.
+    fills : on the paths, of the positions with all orders filled, with the buying, with the selling ones: the
+        credit is the smallest of theirs and of the positions'.
 
     Raises
     ------
@@ -90,13 +91,7 @@ def scan_loss(
         return ScanLoss(worst, losses, 0.0, policy.missing_frac * whole, MISSING)
     joint = _joint(paths_pnl, paths, policy)
     law = max(joint, key=lambda name: joint[name])
-    credit = _credit(losses, held.paths, joint[law], paths, policy)
-    if filled is not None and ordered is not None:
-        settled = held.paths.copy()
-        settled[:, ordered] = 0.0
-        alone = losses.copy()
-        alone[ordered] = 0.0
-        credit = _credit(alone, settled, max(_joint(settled, paths, policy).values()), paths, policy)
+    credit = min(_credit(losses, pnl, paths, policy) for pnl in (held.paths, *fills))
     left = float(np.add.reduce(losses[paths.covered])) - credit
     unseen = policy.missing_frac * float(np.add.reduce(losses[~paths.covered]))
     return ScanLoss(worst, losses, credit, max(joint[law] - left, 0.0) + unseen, law)
@@ -133,7 +128,7 @@ def joined_losses(paths_pnl: FloatArray, order: IntArray) -> FloatArray:
     return total
 
 
-def _credit(losses: FloatArray, paths_pnl: FloatArray, joint: float, paths: JointPaths, policy: PathPolicy) -> float:
+def _credit(losses: FloatArray, paths_pnl: FloatArray, paths: JointPaths, policy: PathPolicy) -> float:
     """Offset between underlyings that have paths; nothing from paths that only hold the requirement up."""
     if not paths.fresh:
         return 0.0
@@ -142,6 +137,7 @@ def _credit(losses: FloatArray, paths_pnl: FloatArray, joint: float, paths: Join
     whole = float(np.add.reduce(apart))
     if whole <= 0.0:
         return 0.0
+    joint = max(_joint(paths_pnl, paths, policy).values())
     share = min(policy.credit_cap, max(1.0 - joint / whole, 0.0))
     return share * float(np.add.reduce(np.minimum(losses, apart)))
 

@@ -1,18 +1,15 @@
-"""What a trade would change: only what the trade touches is computed again."""
+"""What a trade would change: the account after trades at the mark, and the requirement before and after."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from features.errors import AccountError
-from serving.margin.objects import Account, MarginResult, Position
+from serving.margin.objects import Account, Collateral, Debt, MarginResult, Position
 from serving.margin.objects.checks import finite
-
-FloatArray = NDArray[np.float64]
+from serving.margin.priced_market import USD, PricedMarket
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +26,11 @@ class Change:
         return self.after - self.before
 
 
-def traded(account: Account, trades: Mapping[str, Decimal]) -> Account:
+def traded(account: Account, trades: Mapping[str, Decimal], market: PricedMarket) -> Account:
     """The account after trades at the mark: cross positions grow, shrink, turn, appear or go.
 
-    The requirement of a quote of it is that of the account after the trades; its levels are not: what the trades
-    cost and realise is not moved. A trade at the mark leaves the equity as it was before.
+    What a trade costs (options, spot) or realises moves to or from its dollars, so that a trade at the mark
+    leaves what the account is worth as it was.
 
     Parameters
     ----------
@@ -43,34 +40,69 @@ def traded(account: Account, trades: Mapping[str, Decimal]) -> Account:
     ------
     AccountError
         If a quantity is not finite, or the account holds an instrument isolated.
-
-    Examples
-    --------
-    >>> held = Account(account_id="a", positions=(Position(instrument="X", quantity=Decimal(2)),))
-    >>> [(p.instrument, int(p.quantity)) for p in traded(held, {"X": Decimal(-2), "Y": Decimal(1)}).positions]
-    [('Y', 1)]
+    UnknownInstrumentError, MarketError, ExpiredError
+        If an instrument cannot be priced.
     """
+    _refuse_isolated(account, trades)
+    kept = [p for p in account.positions if p.mode == "isolated" or p.instrument not in trades]
+    held = {p.instrument: p for p in account.positions if p.mode == "cross"}
+    cash = Decimal(0)
     for symbol, quantity in trades.items():
         finite(quantity, f"trade in {symbol}: quantity", AccountError)
-    apart = {p.instrument for p in account.positions if p.mode == "isolated"} - {
-        p.instrument for p in account.positions if p.mode == "cross"
-    }
+        before = held.get(symbol, Position(instrument=symbol, quantity=Decimal(0)))
+        after, moved = _after(before, quantity, market)
+        cash += moved
+        if after.quantity:
+            kept.append(after)
+    return _paid(msgspec.structs.replace(account, positions=tuple(kept)), cash)
+
+
+def _refuse_isolated(account: Account, trades: Mapping[str, Decimal]) -> None:
+    modes = {p.instrument: p.mode for p in account.positions}
     for symbol in trades:
-        if symbol in apart:
+        if modes.get(symbol) == "isolated":
             raise AccountError(f"trade in {symbol}: the account holds it isolated; trades are of cross positions")
-    left = dict(trades)
-    positions = []
-    for position in account.positions:
-        if position.mode == "cross" and position.instrument in left:
-            position = _grown(position, left.pop(position.instrument))
-        if position.quantity or position.mode == "isolated":
-            positions.append(position)
-    positions += [Position(instrument=symbol, quantity=quantity) for symbol, quantity in left.items() if quantity]
-    return msgspec.structs.replace(account, positions=tuple(positions))
 
 
-def _grown(position: Position, quantity: Decimal) -> Position:
-    return msgspec.structs.replace(position, quantity=position.quantity + quantity)
+def _after(position: Position, traded_contracts: Decimal, market: PricedMarket) -> tuple[Position, Decimal]:
+    """A position after a trade at the mark, and the dollars that it brings in or costs."""
+    row = market.row(position.instrument)
+    terms = market.snapshot.instruments[row]
+    quantity = position.quantity + traded_contracts
+    if terms.is_option or terms.kind == "spot":
+        cost = traded_contracts * Decimal(repr(float(market.mark_usd[row])))
+        return msgspec.structs.replace(position, quantity=quantity), -cost
+    entry, mark = position.entry_price, market.snapshot.quotes[position.instrument].mark
+    if entry is None or not position.quantity:
+        return msgspec.structs.replace(position, quantity=quantity), Decimal(0)
+    if position.quantity * traded_contracts > 0:
+        blended = _blended(position.quantity, entry, traded_contracts, mark, inverse=terms.contract == "inverse")
+        return msgspec.structs.replace(position, quantity=quantity, entry_price=blended), Decimal(0)
+    closed = min(abs(traded_contracts), abs(position.quantity)).copy_sign(position.quantity)
+    whole = Decimal(repr(float(market.mark_usd[row])))
+    realised = closed * whole * (1 - entry / mark if terms.contract == "linear" else mark / entry - 1)
+    turned = quantity * position.quantity < 0
+    return msgspec.structs.replace(position, quantity=quantity, entry_price=mark if turned else entry), realised
+
+
+def _blended(held: Decimal, entry: Decimal, more: Decimal, mark: Decimal, *, inverse: bool) -> Decimal:
+    """Mean entry price: of an inverse contract, whose profit is in 1 / price, the harmonic one."""
+    if inverse:
+        return (held + more) / (held / entry + more / mark)
+    return (held * entry + more * mark) / (held + more)
+
+
+def _paid(account: Account, cash: Decimal) -> Account:
+    """The account with dollars more, or less, or owed."""
+    dollars = cash + sum((c.quantity for c in account.collateral if c.asset == USD), Decimal(0))
+    dollars -= sum((d.quantity for d in account.debts if d.asset == USD), Decimal(0))
+    posted = [c for c in account.collateral if c.asset != USD]
+    owed = [d for d in account.debts if d.asset != USD]
+    if dollars > 0:
+        posted.append(Collateral(asset=USD, quantity=dollars))
+    if dollars < 0:
+        owed.append(Debt(asset=USD, quantity=-dollars))
+    return msgspec.structs.replace(account, collateral=tuple(posted), debts=tuple(owed))
 
 
 def changes(before: MarginResult, after: MarginResult) -> list[Change]:
