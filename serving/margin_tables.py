@@ -40,8 +40,8 @@ def _blocks(result: MarginResult, *, whole: bool) -> Iterable[Table | Text]:
         yield _matrix(result)
     if result.collateral:
         yield table(
-            "collateral: value and what counts",
-            ("asset", "value", "counted", "charges"),
+            "equity: value and what counts",
+            ("", "value", "counted", "charges"),
             [
                 (c.asset, _usd(c.value), _usd(c.counted), ", ".join(f"{k} {_usd(v)}" for k, v in c.charges.items()))
                 for c in result.collateral

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from features.errors import MissingFileError, SchemaError, UnknownInstrumentError
+from features.errors import FormatError, MissingFileError, SchemaError, UnknownInstrumentError
 from serving.margin.surface.quotes import SmileQuotes
 
 COLUMNS = ("ts_ms_utc", "Expiry_Date", "Strike_Price", "Coin_Price", "bid_iv", "ask_iv", "mark_iv")
@@ -27,12 +27,15 @@ class ChainExpiry:
 
 
 def _table(path: Path) -> pl.DataFrame:
-    if not path.exists():
+    if not path.is_file():
         raise MissingFileError(f"no option chain at {path}; give a parquet file of a chain")
-    missing = set(COLUMNS) - set(pl.read_parquet_schema(path))
-    if missing:
-        raise SchemaError(f"{path}: columns {', '.join(sorted(missing))} are missing; a Deribit chain has them")
-    return pl.read_parquet(path, columns=list(COLUMNS))
+    try:
+        missing = set(COLUMNS) - set(pl.read_parquet_schema(path))
+        if missing:
+            raise SchemaError(f"{path}: columns {', '.join(sorted(missing))} are missing; a Deribit chain has them")
+        return pl.read_parquet(path, columns=list(COLUMNS))
+    except pl.exceptions.PolarsError as error:
+        raise FormatError(f"{path}: not a Parquet file of a chain ({error}); is it the right file?") from error
 
 
 def snapshots(path: Path) -> list[int]:

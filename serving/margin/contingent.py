@@ -92,8 +92,9 @@ def _rates(market: PricedMarket, ranges: Ranges, policy: MarginPolicy) -> dict[s
 
 def _ages(snapshot: MarketSnapshot) -> list[float]:
     """Ages of all feeds that say theirs: one that says none may be as old as the oldest."""
-    feeds = (*snapshot.quotes.values(), *snapshot.underlyings.values(), *snapshot.assets.values())
-    return [feed.age_s for feed in feeds if feed.age_s is not None]
+    ages = [x.age_s for x in snapshot.quotes.values()] + [x.age_s for x in snapshot.underlyings.values()]
+    ages += [x.age_s for x in snapshot.assets.values()]
+    return [age for age in ages if age is not None]
 
 
 def _funding_rate(instrument: Instrument, snapshot: MarketSnapshot) -> float | None:

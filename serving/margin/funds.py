@@ -24,7 +24,7 @@ ZERO: Final = Decimal("0.00")
 
 @dataclass(frozen=True, slots=True)
 class Funds:
-    """Equity, USD, rounded down, and the lines that it is made of."""
+    """Equity, USD, rounded down, and the lines that add up to it."""
 
     equity: Decimal
     lines: tuple[CollateralLine, ...]
@@ -57,9 +57,17 @@ def funds_of(account: Account, book: Book, prepared: Prepared, *, haircut: bool 
         debt_line(d.asset, d.quantity, _price(d.asset, prepared).price_usd, _price(d.asset, prepared).stable)
         for d in account.debts
     )
-    profit = down(float(np.add.reduce(book.unrealised)), "unrealised profit")
-    every = (*dollars, *lines, *owed)
-    return Funds(sum((line.counted for line in every), ZERO) + profit, every, notes)
+    every = (*dollars, *lines, *owed, *_held(book, prepared))
+    return Funds(sum((line.counted for line in every), ZERO), every, notes)
+
+
+def _held(book: Book, prepared: Prepared) -> list[CollateralLine]:
+    """What the positions add to the equity: profit since entry, and what is paid for and held."""
+    listed, at = prepared.market.snapshot.instruments, book.positions.instrument
+    paid = np.array([listed[i].is_option or listed[i].kind == "spot" for i in at], dtype=np.bool_)
+    sums = {"profit since entry": book.unrealised[~paid], "options and spot held": book.unrealised[paid]}
+    found = {name: down(float(np.add.reduce(parts)), name) for name, parts in sums.items() if parts.any()}
+    return [CollateralLine(asset=name, value=amount, counted=amount) for name, amount in found.items()]
 
 
 def _lines(

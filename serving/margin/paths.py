@@ -57,7 +57,7 @@ def joint_paths(
     Barone-Adesi, Giannopoulos & Vosper (1999), "VaR without correlations for
     portfolios of derivative securities", J. Futures Markets 19(5).
     """
-    if residuals is None or len(residuals.rows) < policy.least_paths:
+    if residuals is None or len(set(residuals.rows)) < policy.least_paths:  # a row that comes again is no other date
         return None
     covered = np.array([u in residuals.names for u in ranges.underlyings]) & np.isfinite(ranges.sigma)
     taken = [residuals.names.index(u) if c else 0 for u, c in zip(ranges.underlyings, covered, strict=True)]

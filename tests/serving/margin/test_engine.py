@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from serving.margin.holdings import book_of
-from serving.margin.objects import Account, ForecastSet, MarketSnapshot, Svi
+from serving.margin.objects import Account, ForecastSet, MarketSnapshot, Residuals, Svi
 from serving.margin.policy import MarginPolicy, PathPolicy, ScenarioPolicy
-from serving.margin.prepared import prepare
+from serving.margin.prepared import Stress, prepare
 from serving.margin.scan_charges import scanned
 from serving.margin.scan_loss import ScanLoss
 from serving.margin.scenarios.named import NAMED_DAYS
@@ -19,6 +19,7 @@ from tests.serving.margin import markets
 
 CLOSE = 1e-9
 YEAR_NS = 365 * 86_400 * 10**9
+HOURS_NS = 3_600 * 10**9
 
 
 @dataclass
@@ -160,44 +161,69 @@ def shortfall(losses: list[float], level: Fraction) -> float:
     return total / size
 
 
-def slow_scan(
-    account: Account, market: MarketSnapshot, forecast: ForecastSet, horizon_s: int, level: Fraction, cap: float = 0.5
-) -> tuple[list[float], float, float]:
-    """Worst loss by coin, credit and what the joint paths add."""
-    coins = list(market.underlyings)
-    ranges = {c: (width_of(c, "down", horizon_s, forecast), width_of(c, "up", horizon_s, forecast)) for c in coins}
-    worst = [
-        max(0.0, *(-sum_of(account, c, move, market) for move in moves_of(c, *ranges[c], horizon_s))) for c in coins
-    ]
+def by_law(losses: dict[str, list[float]], prices: dict[str, list[float]], stress: Stress) -> list[list[float]]:
+    """Losses of the whole on each joint path, law by law; what independence puts together is the engine's choice."""
+    coins, count = list(losses), len(next(iter(losses.values())))
+    ranked = {c: sorted(range(count), key=lambda k, c=c: prices[c][k]) for c in coins}  # type: ignore[misc]
+    assert stress.paths is not None
+    drawn = [order for law, order in stress.paths.orders.items() if law.startswith("independent")]
+    assert drawn
+    rows = [{c: list(range(count)) for c in coins}, ranked]
+    rows += [{c: order[:, stress.ranges.underlyings.index(c)].tolist() for c in coins} for order in drawn]
+    return [[sum(losses[c][law[c][k]] for c in coins) for k in range(count)] for law in rows]
+
+
+def path_losses(
+    account: Account, market: MarketSnapshot, forecast: ForecastSet, horizon_s: int
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Loss and move of every coin that has residuals, one a row of them."""
     assert forecast.residuals is not None
-    sigma = {
-        c: max(math.sqrt(t.variance) for t in forecast.tails if t.underlying == c and t.horizon_s == horizon_s)
-        for c in coins
-    }
-    prices = {c: [math.expm1(row[k] * sigma[c]) for row in forecast.residuals.rows] for k, c in enumerate(coins)}
-    losses = {
-        c: [
-            -sum_of(account, c, Move(m, 0.3 * abs(row[k]) / 2.326), market)
-            for m, row in zip(prices[c], forecast.residuals.rows, strict=True)
+    losses, prices = {}, {}
+    for k, c in enumerate(forecast.residuals.names):
+        tails = [t for t in forecast.tails if t.underlying == c and t.horizon_s == horizon_s]
+        sigma = max(math.sqrt(t.variance) for t in tails)
+        drawn = [row[k] for row in forecast.residuals.rows]
+        prices[c] = [math.expm1(z * sigma) for z in drawn]
+        losses[c] = [
+            -sum_of(account, c, Move(m, 0.3 * abs(z) / 2.326), market) for m, z in zip(prices[c], drawn, strict=True)
         ]
-        for k, c in enumerate(coins)
+    return losses, prices
+
+
+def slow_scan(
+    account: Account, forecast: ForecastSet, stress: Stress, level: Fraction, cap: float = 0.5
+) -> tuple[list[float], float, float]:
+    """Worst loss by coin, credit and what the joint paths add, with a quarter of what has no residuals."""
+    market, horizon_s = changed.small_market(), stress.ranges.horizon_s
+    worst = {
+        c: max(
+            0.0,
+            *(
+                -sum_of(account, c, move, market)
+                for move in moves_of(c, *(width_of(c, side, horizon_s, forecast) for side in ("down", "up")), horizon_s)
+            ),
+        )
+        for c in market.underlyings
     }
-    count = len(forecast.residuals.rows)
-    ranked = {c: [losses[c][k] for k in sorted(range(count), key=lambda k, c=c: prices[c][k])] for c in coins}  # type: ignore[misc]
-    shifted = {c: [losses[c][(k + u * count // len(coins)) % count] for k in range(count)] for u, c in enumerate(coins)}
-    joint = max(
-        shortfall([sum(law[c][k] for c in coins) for k in range(count)], level) for law in (losses, ranked, shifted)
-    )
-    apart = sum(max(shortfall(losses[c], level), 0.0) for c in coins)
-    credit = sum(worst) * min(cap, max(1 - joint / apart, 0.0)) if apart > 0 else 0.0
-    return worst, credit, max(joint - (sum(worst) - credit), 0.0)
+    losses, prices = path_losses(account, market, forecast, horizon_s)
+    joint = max(shortfall(law, level) for law in by_law(losses, prices, stress))
+    apart = {c: max(shortfall(losses[c], level), 0.0) for c in losses}
+    whole = sum(apart.values())
+    share = min(cap, max(1 - joint / whole, 0.0)) if whole > 0 else 0.0
+    credit = share * sum(min(worst[c], apart[c]) for c in losses)
+    left = sum(worst[c] for c in losses) - credit
+    unseen = sum(loss for c, loss in worst.items() if c not in losses)
+    return list(worst.values()), credit, max(joint - left, 0.0) + 0.25 * unseen
 
 
-def fast_scan(account: Account, policy: MarginPolicy, forecast: ForecastSet) -> tuple[ScanLoss, ScanLoss]:
-    """The engine's losses over both periods."""
-    ready = prepare(changed.small_market(), policy, [forecast])
+def fast_scan(
+    account: Account, policy: MarginPolicy, *forecasts: ForecastSet
+) -> tuple[tuple[ScanLoss, Stress], tuple[ScanLoss, Stress]]:
+    """The engine's losses over both periods, and what they were read from."""
+    ready = prepare(changed.small_market(), policy, forecasts)
     book = book_of(account, account.positions, ready.market, policy)
-    return scanned(ready.initial, book, policy.paths).loss, scanned(ready.maintenance, book, policy.paths).loss
+    initial, maintenance = (scanned(s, book, policy.paths).loss for s in (ready.initial, ready.maintenance))
+    return (initial, ready.initial), (maintenance, ready.maintenance)
 
 
 ACCOUNTS = {
@@ -208,43 +234,88 @@ ACCOUNTS = {
 }
 
 
-@pytest.mark.parametrize("account", ACCOUNTS.values(), ids=ACCOUNTS.keys())
-def test_the_scan_the_credit_and_the_paths_are_those_of_a_slow_loop(account: Account) -> None:
-    forecast = markets.forecasts(paths=300)
-    policy = MarginPolicy(paths=PathPolicy(es_level=0.985))  # 4.5 of 300 paths: the last counts by half
-    for found, horizon_s in zip(fast_scan(account, policy, forecast), (28_800, 3_600), strict=True):
-        worst, credit, excess = slow_scan(account, changed.small_market(), forecast, horizon_s, Fraction("0.985"))
+LEVEL = Fraction("0.985")  # 4.5 of 300 paths: the last counts by half
+AT_LEVEL = MarginPolicy(paths=PathPolicy(es_level=0.985))
+
+
+def agree(account: Account, forecast: ForecastSet, policy: MarginPolicy = AT_LEVEL, cap: float = 0.5) -> ScanLoss:
+    """Both periods are those of the slow loop; the initial one."""
+    both = fast_scan(account, policy, forecast)
+    for found, stress in both:
+        worst, credit, excess = slow_scan(account, forecast, stress, LEVEL, cap)
         assert found.losses.tolist() == pytest.approx(worst, rel=CLOSE)
         assert found.credit == pytest.approx(credit, rel=CLOSE, abs=CLOSE * sum(worst))
         assert found.excess == pytest.approx(excess, rel=CLOSE, abs=CLOSE * sum(worst))
+    return both[0][0]
+
+
+def with_residuals(factor: float, names: tuple[str, ...] = ("BTC", "ETH", "SOL")) -> ForecastSet:
+    """The forecast with residuals that are a multiple, of some coins."""
+    forecast = markets.forecasts(paths=300)
+    assert forecast.residuals is not None
+    columns = [forecast.residuals.names.index(name) for name in names]
+    rows = tuple(tuple(factor * row[k] for k in columns) for row in forecast.residuals.rows)
+    return replace(forecast, residuals=Residuals(names=names, rows=rows))
+
+
+@pytest.mark.parametrize("account", ACCOUNTS.values(), ids=ACCOUNTS.keys())
+def test_the_scan_the_credit_and_the_paths_are_those_of_a_slow_loop(account: Account) -> None:
+    agree(account, with_residuals(1.0))
 
 
 def test_paths_fatter_than_the_forecast_add_what_the_slow_loop_adds() -> None:
-    forecast = markets.forecasts(paths=300)
-    assert forecast.residuals is not None
-    rows = tuple(tuple(3 * x for x in row) for row in forecast.residuals.rows)
-    fat = replace(forecast, residuals=replace(forecast.residuals, rows=rows))
+    found = agree(ACCOUNTS["linear and opposite"], with_residuals(3.0))
+    assert found.excess > 0.1 * found.losses.sum()
+
+
+def test_what_has_no_residuals_is_charged_a_share_and_gives_no_credit() -> None:
     account = ACCOUNTS["linear and opposite"]
-    worst, credit, excess = slow_scan(account, changed.small_market(), fat, 28_800, Fraction("0.985"))
-    found, _ = fast_scan(account, MarginPolicy(paths=PathPolicy(es_level=0.985)), fat)
-    assert excess > 0.1 * sum(worst)
-    assert [found.credit, found.excess] == pytest.approx([credit, excess], rel=CLOSE)
+    two = agree(account, with_residuals(1.0, ("ETH", "BTC")))
+    three = agree(account, with_residuals(1.0))
+    assert two.excess == pytest.approx(0.25 * two.losses[2], rel=CLOSE)
+    assert three.excess == 0.0
+    assert 0 < two.credit < three.credit
 
 
-def test_the_credit_is_capped() -> None:
-    account, forecast = ACCOUNTS["linear and opposite"], markets.forecasts(paths=300)
+def test_the_credit_is_capped_in_dollars_that_the_paths_show() -> None:
     policy = MarginPolicy(paths=PathPolicy(es_level=0.985, credit_cap=0.05))
-    found, _ = fast_scan(account, policy, forecast)
-    worst, credit, _ = slow_scan(account, changed.small_market(), forecast, 28_800, Fraction("0.985"), cap=0.05)
-    assert credit == pytest.approx(0.05 * sum(worst), rel=1e-12)
-    assert found.credit == pytest.approx(credit, rel=CLOSE)
+    found = agree(ACCOUNTS["linear and opposite"], with_residuals(1.0), policy, cap=0.05)
+    assert 0 < found.credit < 0.05 * found.losses.sum()  # the ranges are wider than the paths
+
+
+@pytest.mark.parametrize("missing", [0.25, 0.6, 0.0])
+def test_without_any_paths_a_share_of_the_scan_stands_for_them(missing: float) -> None:
+    bare = replace(markets.forecasts(), residuals=None)
+    policy = MarginPolicy(paths=PathPolicy(missing_frac=missing))
+    for found, stress in fast_scan(ACCOUNTS["of everything"], policy, bare):
+        whole = found.losses.tolist()
+        assert stress.paths is None
+        assert (found.law, found.credit) == ("missing", 0.0)
+        assert found.excess == pytest.approx(missing * sum(whole), rel=1e-15)
+        assert found.total == pytest.approx((1 + missing) * sum(whole), rel=1e-15)
+
+
+@pytest.mark.parametrize("factor", [1.0, 5.0])
+def test_expired_residuals_hold_up_and_give_no_credit(factor: float) -> None:
+    """Beside a fresh forecast without any: their paths at today's volatility, by the slow loop without its credit."""
+    account, fat = ACCOUNTS["linear and opposite"], with_residuals(factor)
+    fresh = replace(fat, residuals=None)
+    for late in (replace(fat, expires_ns=markets.AS_OF_NS), replace(fat, as_of_ns=markets.AS_OF_NS - 7 * HOURS_NS)):
+        for found, stress in fast_scan(account, AT_LEVEL, fresh, late):
+            worst, _, excess = slow_scan(account, fat, stress, LEVEL, cap=0.0)
+            assert stress.paths is not None
+            assert not stress.paths.fresh
+            assert found.credit == 0.0
+            assert found.losses.tolist() == pytest.approx(worst, rel=CLOSE)
+            assert found.excess == pytest.approx(excess, rel=CLOSE, abs=1e-9)
+            assert (found.excess > 0) is (factor > 1)
 
 
 @pytest.mark.parametrize("sizes", [(9, -9), (-9, 9), (-5, -5), (5, 5)])
 def test_smiles_that_change_their_shape_are_those_of_a_slow_loop(sizes: tuple[int, int]) -> None:
     account = changed.holding(("BTC-6SEP24-58000-P", 3), (changed.CALL, sizes[0]), (changed.WING, sizes[1]))
     policy = MarginPolicy(scenarios=ScenarioPolicy(families=("skew",)))
-    found, _ = fast_scan(account, policy, markets.forecasts())
+    (found, _), _ = fast_scan(account, policy, markets.forecasts())
     by_hand = max(-sum_of(account, "BTC", move, changed.small_market()) for move in SKEWS)
     assert by_hand > 0
     assert found.losses[0] == pytest.approx(by_hand, rel=CLOSE)
@@ -255,8 +326,8 @@ def test_a_family_alone_asks_for_no_more_than_all_together() -> None:
     whole = MarginPolicy()
     families = [name for name in whole.scenarios.families if name != "hypothetical"]  # the default has no shocks
     alone = [
-        fast_scan(account, MarginPolicy(scenarios=ScenarioPolicy(families=(name,))), markets.forecasts())[0].losses
+        fast_scan(account, MarginPolicy(scenarios=ScenarioPolicy(families=(name,))), markets.forecasts())[0][0].losses
         for name in families
     ]
-    together = fast_scan(account, whole, markets.forecasts())[0].losses
+    together = fast_scan(account, whole, markets.forecasts())[0][0].losses
     assert together.tolist() == [max(one[u] for one in alone) for u in range(3)]

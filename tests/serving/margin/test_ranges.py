@@ -211,7 +211,11 @@ def test_the_rise_of_volatility_is_the_largest_forecast_by_either_side_fresh_or_
 def test_sigma_is_the_larger_side() -> None:
     one = found(forecast(tail(variance=0.0009), tail("up", variance=0.0016)))
     assert one.sigma[0] == pytest.approx(0.04)
-    assert math.isnan(found(forecast(tail(), tail("up"), expires_ns=NOW)).sigma[0])
+    late = found(forecast(tail(variance=0.0009), tail("up"), expires_ns=NOW))
+    assert (late.sigma[0], late.fresh) == (pytest.approx(0.03), frozenset())  # of an old forecast, for its paths alone
+    assert one.fresh == {"X"}
+    assert math.isnan(found().sigma[0])
+    assert found(forecast(tail())).fresh == frozenset()  # both sides, or neither
 
 
 def test_a_forecast_that_is_younger_than_the_market_is_refused() -> None:

@@ -85,11 +85,14 @@ def cash_of(account: Account, market: PricedMarket) -> Cash:
     assets = _settlement(account, market)
     prices = [market.asset_usd(asset) for asset in assets] or [1.0]
     lowest = min(prices)
+    highest = max(1.0, *prices)
     held = sum(float(c.quantity) for c in account.collateral if c.asset in assets)
+    if USD not in assets:  # a dollar buys what it buys of the cash asset, at its dearest
+        held += sum(float(c.quantity) / highest for c in account.collateral if c.asset == USD)
     owed = sum(
         float(d.quantity) * (1.0 if d.asset in assets else market.asset_usd(d.asset) / lowest) for d in account.debts
     )
-    return Cash(held - owed, lowest, max(1.0, *prices), assets)
+    return Cash(held - owed, lowest, highest, assets | {USD})
 
 
 def _settlement(account: Account, market: PricedMarket) -> frozenset[str]:
@@ -108,7 +111,7 @@ def _settlement(account: Account, market: PricedMarket) -> frozenset[str]:
             )
     if not assets and CASH in known:
         assets.add(CASH)
-    return frozenset(assets | {USD})
+    return frozenset(assets or {USD})
 
 
 def _one(name: str, positions: Sequence[Position], terms: Sequence[Instrument], market: PricedMarket) -> MarketHoldings:
