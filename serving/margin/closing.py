@@ -6,8 +6,7 @@ net delta, net vega, the scan itself. A hedge has a negative part.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from math import exp, log, sqrt
+from math import log, sqrt
 from typing import Final
 
 import numpy as np
@@ -42,7 +41,7 @@ class Closing:
     greeks: UnitGreeks
     sides: tuple[tuple[StressedSide, StressedSide], ...]
     mpor_s: int
-    horizons_s: tuple[int, ...]
+    horizons_s: FloatArray
     widths: FloatArray
     expiry: IntArray
     half_spread_vol: FloatArray
@@ -58,7 +57,8 @@ def closing_of(market: PricedMarket, ranges: Ranges, forecasts: Sequence[Forecas
     widths = np.stack([np.maximum.accumulate([getattr(r, side) for r in found], axis=0).T for side in ("down", "up")])
     sides = tuple(_sides(market, u, ranges, forecasts, policy) for u in range(len(market.underlyings)))
     expiry, half = _expiries(market)
-    return Closing(unit_greeks(market), sides, ranges.horizon_s, horizons, widths, expiry, half)
+    times = np.array(horizons, dtype=np.float64)
+    return Closing(unit_greeks(market), sides, ranges.horizon_s, times, widths, expiry, half)
 
 
 def _sides(
@@ -163,7 +163,7 @@ def closing_cost(closing: Closing, market: PricedMarket, u: int, size: Sizes, po
         return NOTHING
     selling, buying = closing.sides[u]
     sells, buys = liquidation_cost(selling, float(size.sells[u])), liquidation_cost(buying, float(size.buys[u]))
-    longer = tuple(_growth(closing, u, gross, base) for base in (closing.mpor_s, closing.horizons_s[0]))
+    longer = tuple(_growth(closing, u, gross, base) for base in (closing.mpor_s, float(closing.horizons_s[0])))
     multiplier, notes = _concentration(market, u, gross, policy)
     larger = longer[0] * (multiplier - 1.0), longer[1] * (multiplier - 1.0)
     told = (*sells.notes, *buys.notes, *notes)
@@ -213,7 +213,7 @@ def _given_out(closing: Closing, cost: FloatArray, rows: Holding) -> FloatArray:
     return parts
 
 
-def _growth(closing: Closing, u: int, size: float, base_s: int) -> float:
+def _growth(closing: Closing, u: int, size: float, base_s: float) -> float:
     r"""Range over the time that closing takes, relative to that over the period of risk; at least 1.
 
     .. math:: h_{eff} = h_0 + \frac{|Q|}{\pi V}
@@ -223,17 +223,21 @@ def _growth(closing: Closing, u: int, size: float, base_s: int) -> float:
     base_s : :math:`h_0`, that of initial or of maintenance margin.
     """
     wanted = period_s(base_s, size, closing.sides[u][0])
-    both = (closing.widths[side, u] for side in (0, 1))
-    return max(_width(w, closing.horizons_s, wanted) / _width(w, closing.horizons_s, float(base_s)) for w in both)
+    both = closing.widths[:, u]
+    return max(
+        _width(both[side], closing.horizons_s, wanted) / _width(both[side], closing.horizons_s, float(base_s))
+        for side in (0, 1)
+    )
 
 
-def _width(widths: FloatArray, horizons: tuple[int, ...], horizon_s: float) -> float:
+@compiled
+def _width(widths: FloatArray, horizons_s: FloatArray, horizon_s: float) -> float:
     """Range over a time: between forecast horizons log-linear in it, beyond the last by its root."""
-    for (h0, h1), (w0, w1) in zip(pairwise(horizons), pairwise(widths), strict=True):
-        if horizon_s <= h1:
-            share = log(horizon_s / h0) / log(h1 / h0)
-            return exp((1 - share) * log(w0) + share * log(w1))
-    return float(widths[-1]) * sqrt(horizon_s / horizons[-1])
+    for i in range(1, widths.size):
+        if horizon_s <= horizons_s[i]:
+            share = log(horizon_s / horizons_s[i - 1]) / log(horizons_s[i] / horizons_s[i - 1])
+            return float(widths[i - 1] ** (1 - share) * widths[i] ** share)
+    return float(widths[-1] * sqrt(horizon_s / horizons_s[-1]))
 
 
 def _concentration(market: PricedMarket, u: int, size: float, policy: MarginPolicy) -> tuple[float, tuple[str, ...]]:

@@ -63,8 +63,7 @@ def funds_of(account: Account, book: Book, prepared: Prepared, *, haircut: bool 
 
 def _held(book: Book, prepared: Prepared) -> list[CollateralLine]:
     """What the positions add to the equity: profit since entry, and what is paid for and held."""
-    listed, at = prepared.market.snapshot.instruments, book.positions.instrument
-    paid = np.array([listed[i].is_option or listed[i].kind == "spot" for i in at], dtype=np.bool_)
+    paid = prepared.market.paid[book.positions.instrument]
     sums = {"profit since entry": book.unrealised[~paid], "options and spot held": book.unrealised[paid]}
     found = {name: down(float(np.add.reduce(parts)), name) for name, parts in sums.items() if parts.any()}
     return [CollateralLine(asset=name, value=amount, counted=amount) for name, amount in found.items()]

@@ -116,13 +116,11 @@ def _unrealised(positions: Sequence[Position], held: Holding, market: PricedMark
 
     What has no price of its own is taken at the spot of its underlying, and only a loss counts.
     """
-    listed = market.snapshot.instruments
-    spot = np.array([listed[i].kind == "spot" for i in held.instrument], dtype=np.bool_)
-    options = market.options.is_option[held.instrument] | spot
+    paid = market.paid[held.instrument]
     worth = np.where(held.quantity > 0, market.worth_usd[held.instrument], market.owed_usd[held.instrument])
-    value = np.where(options, held.quantity * worth, 0.0)
+    value = np.where(paid, held.quantity * worth, 0.0)
     for i, position in enumerate(positions):
-        if position.entry_price is None or options[i]:
+        if position.entry_price is None or paid[i]:
             continue
         row, entry = market.symbols[position.instrument], float(position.entry_price)
         if row in market.faults:

@@ -51,7 +51,8 @@ class PricedMarket:
     ``share``, shape (n,): share of a move of spot that reaches the price; below 1 only for a
     future while its settlement average is running: an option is then the plain one on what
     is not fixed, with ``usd_per_point`` of it. ``mark``: quoted price, NaN at a fault.
-    ``mark_usd``: value (options) or notional (everything else) of one contract. ``pays``:
+    ``mark_usd``: value (options) or notional (everything else) of one contract. ``paid``: whether
+    it is paid for when bought (options, spot), so that it is worth something. ``pays``:
     share of a profit that its settlement asset is worth, below 1 in a fallen stablecoin,
     in which losses count whole. ``worth_usd``, ``owed_usd``: what one option held or owed
     counts for, the lower and the higher of its mark and its value.
@@ -66,6 +67,7 @@ class PricedMarket:
     share: FloatArray
     mark: FloatArray
     mark_usd: FloatArray
+    paid: BoolArray
     pays: FloatArray
     worth_usd: FloatArray
     owed_usd: FloatArray
@@ -137,6 +139,7 @@ def price_market(snapshot: MarketSnapshot) -> PricedMarket:
         columns[1],
         columns[2],
         columns[3],
+        option.is_option | np.array([i.kind == "spot" for i in snapshot.instruments], dtype=np.bool_),
         pays,
         np.minimum(columns[3], model) * pays,
         np.maximum(columns[3], model),

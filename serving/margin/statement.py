@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.margin.charge import Charge, allocated
-from serving.margin.money import cents, up, usd
+from serving.margin.money import CENT, cents, up, usd
 from serving.margin.objects import Component, PositionMargin
 
 FloatArray = NDArray[np.float64]
@@ -68,9 +68,9 @@ def statement(charges: Sequence[Charge], rows: Sequence[Row]) -> Statement:
             instrument=row.instrument,
             mode=row.mode,
             quantity=row.quantity,
-            initial=usd(sum(parts)),
-            maintenance=usd(kept),
-            components={name: usd(part) for name, part in zip(names, parts, strict=True) if part},
+            initial=sum(parts) * CENT,
+            maintenance=kept * CENT,
+            components={name: part * CENT for name, part in zip(names, parts, strict=True) if part},
         )
         for row, parts, kept in zip(rows, initial.T.tolist(), maintenance.sum(axis=0).tolist(), strict=True)
     )

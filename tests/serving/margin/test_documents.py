@@ -215,7 +215,7 @@ def in_position(fields: str) -> str:
         (in_position(', "quantity": "NaN"'), r"X: quantity is NaN.*at `\$.positions\[0\]`"),
         (in_position(', "quantity": "1e400"'), r"X: quantity is 1E\+400"),
         (in_position(', "quantity": "1e13"'), "slip of units"),
-        (in_position(', "quantity": NaN'), "not JSON"),
+        (in_position(', "quantity": NaN'), "NaN is not a number of JSON"),
         (in_position(', "quantity": "one"'), "Invalid decimal string"),
         (in_position(', "quantity": true'), "got `bool`"),
         (in_position(', "quantity": "1", "mode": "both"'), "Invalid enum value 'both'"),

@@ -40,10 +40,22 @@ def test_inverse_profit_by_hand() -> None:
     mark = float(changed.small_market().quotes["BTC-USD"].mark)
     coins = 500 * 10 * (1 / 50_000 - 1 / mark)
     assert book(entered("BTC-USD", "500", "50000")).unrealised[0] == pytest.approx(coins * mark, rel=1e-12)
-    with pytest.raises(
-        AccountError, match=r"BTC-USD: a price of 0\.0 for a contract settled in coin; give one above 0"
-    ):
+    with pytest.raises(AccountError, match=r"BTC-USD: a price of 0; leave out an entry_price that is not known"):
         book(entered("BTC-USD", "500", "0"))
+
+
+@pytest.mark.parametrize(("symbol", "size"), [("BTC-PERP", 1), ("BTC-27SEP24", 1), ("BTC-USD", 6000)])
+def test_a_profit_since_an_entry_of_another_market_is_refused_and_a_loss_counts(symbol: str, size: int) -> None:
+    """A thousand times the mark, or a thousandth, is a slip of units: it would be a windfall; a loss is never refused."""
+    mark = changed.small_market().quotes[symbol].mark
+    for entry, gains in ((mark / 1001, 1), (mark * 1001, -1)):
+        with pytest.raises(AccountError, match=rf"{symbol}: an entry_price of .* beside a mark of .*leave out"):
+            book(entered(symbol, str(gains * size), str(entry)))
+        lost = book(entered(symbol, str(-gains * size), str(entry))).unrealised[0]
+        dollars = 10.0 * size if symbol == "BTC-USD" else float(mark) * USDC
+        move = float(mark / entry) - 1.0 if symbol == "BTC-USD" else 1.0 - float(entry / mark)
+        assert lost == pytest.approx(-gains * dollars * move)
+        assert lost < 0
 
 
 @pytest.mark.parametrize("quantity", ["3", "-3"])

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from serving.margin.liquidation_prices import liquidation_prices
 from serving.margin.moved_market import moved_market
-from serving.margin.objects import Account, MarginResult, OpenOrder, Position
+from serving.margin.objects import Account, Debt, MarginResult, OpenOrder, Position
 from serving.margin.policy import MarginPolicy, PathPolicy, ScenarioPolicy, StaticPolicy
 from serving.margin.prepared import Prepared, prepare
 from serving.margin.quote import charges_of, quote
@@ -30,7 +30,7 @@ CENT = Decimal("0.01")
 # Of degree 1 in the quantity; what is not listed grows faster than the position.
 LINEAR = (
     "scan", "inter-underlying credit", "joint paths", "no price", "basis", "short options", "funding", "stablecoin",
-    "feed confidence", "old prices", "spread of options",
+    "feed confidence", "old prices", "spread of options", "debts",
 )  # fmt: skip
 FASTER = ("liquidity", "time to close", "concentration")
 SEEDS = st.integers(0, 2**31)
@@ -53,9 +53,16 @@ def doubtful() -> Prepared:
 
 
 def scaled(account: Account, factor: str) -> Account:
-    return replace(
-        account, positions=tuple(replace(p, quantity=p.quantity * Decimal(factor)) for p in account.positions)
+    positions, debts = (
+        tuple(replace(held, quantity=held.quantity * Decimal(factor)) for held in every)
+        for every in (account.positions, account.debts)
     )
+    return replace(account, positions=positions, debts=debts)
+
+
+def indebted() -> Account:
+    """Everything, and two coins owed."""
+    return changed.everything(debts=(Debt(asset="ETH", quantity=Decimal(2)),))
 
 
 def drawn(seed: int, largest: int = 12) -> Account:
@@ -79,8 +86,8 @@ def both(one: Account, other: Account) -> Account:
 @pytest.mark.parametrize("ready", [changed.prepared, doubtful])
 def test_losses_and_contingencies_are_of_degree_one(ready: Callable[[], Prepared], factor: str) -> None:
     market = ready()
-    one = running(changed.everything(), market).figures().components
-    many = running(scaled(changed.everything(), factor), market).figures().components
+    one = running(indebted(), market).figures().components
+    many = running(scaled(indebted(), factor), market).figures().components
     assert set(one) <= {*LINEAR, *FASTER}
     for name in set(one) & set(LINEAR):
         assert many[name] == pytest.approx([float(factor) * x for x in one[name]], rel=1e-12)
@@ -92,7 +99,7 @@ def test_every_component_appears_in_the_law_above() -> None:
 
 
 def charged(ready: Prepared) -> set[str]:
-    figures = running(changed.everything(), ready).figures().components
+    figures = running(indebted(), ready).figures().components
     return {name for name, amounts in figures.items() if any(amounts)}
 
 
@@ -328,23 +335,34 @@ def test_at_its_liquidation_price_an_account_has_its_maintenance_margin(pairs: t
     found = liquidation_prices(account, market, MarginPolicy(), [markets.forecasts()])
     assert any(price for pair in found.values() for price in pair)
     for coin, (below, above) in found.items():
-        for price, worse in ((below, 0.9999), (above, 1.0001)):
+        for price, away in ((below, -1), (above, 1)):
             if price is None:
                 continue
-            ratio = float(price / market.underlyings[coin].spot)
-            there, beyond = (changed.quoted(account, moved_market(market, coin, ratio * step)) for step in (1.0, worse))
-            assert 0 <= there.levels.equity - there.maintenance < 2
+            digit = Decimal(1).scaleb(price.adjusted() - 7)
+            assert price % digit == 0  # eight digits
+            there, beyond = (
+                changed.quoted(account, moved_market(market, coin, float(p / market.underlyings[coin].spot)))
+                for p in (price, price + away * digit)
+            )
+            slack = CENT * (len(there.components) + 1)  # each of these is rounded up, and the equity down
+            assert -slack <= there.levels.equity - there.maintenance < 2
+            assert beyond.levels.equity <= beyond.maintenance
             assert beyond.levels.state == "liquidation"
 
 
 def test_the_joint_law_is_the_worst_of_those_tried() -> None:
-    account = changed.holding(("BTC-PERP", 1), ("ETH-PERP", 20), ("SOL-PERP", -300))
-    alone = [
-        changed.quoted(account, policy=MarginPolicy(paths=PathPolicy(correlations=(law,)))).initial
-        for law in ("history", "comonotone", "independent")
-    ]
-    assert changed.quoted(account).initial == max(alone)
-    assert min(alone) < max(alone)
+    """Long of all, what falls together is the worst; long and short, what does not is."""
+    worst = set()
+    for sol in (300, -60):
+        account = changed.holding(("BTC-PERP", 1), ("ETH-PERP", "-1" if sol < 0 else "20"), ("SOL-PERP", sol))
+        alone = {
+            law: changed.quoted(account, policy=MarginPolicy(paths=PathPolicy(correlations=(law,)))).initial
+            for law in ("history", "comonotone", "independent")
+        }
+        assert changed.quoted(account).initial == max(alone.values())
+        assert min(alone.values()) < max(alone.values())
+        worst.add(max(alone, key=lambda law, found=alone: found[law]))  # type: ignore[misc]
+    assert len(worst) == 2
 
 
 def test_the_paths_level_may_move_the_credit_either_way() -> None:

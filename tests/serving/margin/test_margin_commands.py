@@ -177,7 +177,7 @@ def spoilt(folder: Path, name: str, text: str) -> str:
         (["what-if", *INPUTS, "--trade", "BTC-PERP"], "INSTRUMENT=CONTRACTS"),
         (["what-if", *INPUTS, "--trade", "BTC-PERP=one"], "INSTRUMENT=CONTRACTS"),
         (["what-if", *INPUTS, "--trade", "=1"], "INSTRUMENT=CONTRACTS"),
-        (["what-if", *INPUTS, "--trade", "BTC-PERP=NaN"], "BTC-PERP: quantity is NaN"),
+        (["what-if", *INPUTS, "--trade", "BTC-PERP=NaN"], "'BTC-PERP=NaN': write INSTRUMENT=CONTRACTS"),
         (["what-if", *INPUTS, "--trade", "BTC-PERP=NaN", "--trade", "BTC-PERP=sNaN"], "BTC-PERP"),
         (["verify", "none.jsonl"], "none.jsonl"),
         (["schema", "spam"], "unknown document 'spam'; known: account, forecast, market, result"),
