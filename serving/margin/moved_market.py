@@ -59,13 +59,18 @@ def _moved_quote(terms: Instrument, quote: Quote, priced: PricedMarket, ratio: D
 
 
 def _marked(market: MarketSnapshot, name: str, before: PricedMarket) -> MarketSnapshot:
-    """Mark the options of an underlying at their value: what they are owed at while their mark is nought."""
+    """Mark the options of an underlying at their value, as far from it as they are today.
+
+    While the mark is nought, what an option is owed at is its value.
+    """
     priced, quotes = price_market(market), dict(market.quotes)
     for terms in market.instruments:
         row = priced.symbols[terms.symbol]
         if terms.is_option and terms.underlying == name and row not in before.faults:
             coin = terms.contract == "inverse"
             unit = float(market.underlyings[name].spot) if coin else settlement_usd(terms, market)
-            mark = float(priced.owed_usd[row]) / (float(terms.multiplier) * unit)
-            quotes[terms.symbol] = msgspec.structs.replace(quotes[terms.symbol], mark=Decimal(repr(mark)))
+            model = before.owed_usd[row] + before.worth_usd[row] / before.pays[row] - before.mark_usd[row]
+            moved = max(float(priced.owed_usd[row] + before.mark_usd[row] - model), 0.0)
+            mark = Decimal(repr(moved / (float(terms.multiplier) * unit)))
+            quotes[terms.symbol] = msgspec.structs.replace(quotes[terms.symbol], mark=mark)
     return msgspec.structs.replace(market, quotes=quotes)
