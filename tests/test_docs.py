@@ -4,8 +4,10 @@ import contextlib
 import io
 import re
 import sys
+import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 from typer.main import get_command
 
@@ -14,6 +16,7 @@ from features.importing import Request, import_file
 from features.intake.batch import Options
 from features.reference import markdown
 from features.sources import SOURCES
+from serving.margin.policy import MarginPolicy, policy_of
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -117,3 +120,12 @@ def test_the_margin_commands_print_what_the_page_says(
     printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     for line in block.splitlines():
         assert line.rstrip() in printed or line.startswith("[..."), line
+
+
+def test_the_example_policy_is_the_default_but_for_what_it_says() -> None:
+    given = policy_of(tomllib.loads((ROOT / "docs/margin/policy.toml").read_text()))
+    default = MarginPolicy()
+    for field in msgspec.structs.fields(MarginPolicy):
+        if field.name not in ("version", "announced_at", "effective_at", "approved_by", "scenarios"):
+            assert getattr(given, field.name) == getattr(default, field.name), field.name
+    assert msgspec.structs.replace(given.scenarios, hypothetical=()) == default.scenarios

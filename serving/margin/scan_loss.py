@@ -120,11 +120,13 @@ def _joint(paths_pnl: FloatArray, paths: JointPaths, policy: PathPolicy) -> dict
     return {law: shortfall(joined_losses(paths_pnl, order), policy.es_level) for law, order in paths.orders.items()}
 
 
+@compiled
 def joined_losses(paths_pnl: FloatArray, order: IntArray) -> FloatArray:
     """Loss of the whole account on each joint path, shape (paths,)."""
-    total = np.zeros(len(paths_pnl))
-    for u in range(paths_pnl.shape[1]):
-        total -= paths_pnl[order[:, u], u]
+    total = np.zeros(paths_pnl.shape[0])
+    for k in range(paths_pnl.shape[0]):
+        for u in range(paths_pnl.shape[1]):
+            total[k] -= paths_pnl[order[k, u], u]
     return total
 
 
