@@ -1,4 +1,4 @@
-"""Draw the picture of docs/margin.md from the example documents: ``python docs/gallery_margin.py``, in the root of the repository."""
+"""Draw the picture of docs/margin.md from the example documents: ``python docs/gallery_margin.py``, from the root."""
 
 from pathlib import Path
 
@@ -40,6 +40,7 @@ def profile(axes: Axes, prepared: Prepared, account: Account) -> None:
     u = ranges.underlyings.index("BTC")
     axes.axvspan(-100 * ranges.down[u], 100 * ranges.up[u], color=LIGHT, alpha=0.45, lw=0)
     far = [s for s in range(scenarios.size) if scenarios.weight[s, u] < 1 and abs(scenarios.move[s, u]) < 1.1]
+    far = [s for s in far if not scenarios.names[s].startswith("maintenance")]
     held = book_of(account, [p for p in account.positions if "BTC" in p.instrument], prepared.market, prepared.policy)
     rows, q = held.positions.instrument, held.positions.quantity
     counted = (prepared.initial.unit[:, rows] * q).sum(axis=1)
