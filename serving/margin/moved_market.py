@@ -54,7 +54,8 @@ def _moved_quote(terms: Instrument, quote: Quote, priced: PricedMarket, ratio: D
     index = None if quote.index is None else quote.index * ratio
     row = priced.symbols[terms.symbol]
     if not terms.is_option or row in priced.faults:
-        return msgspec.structs.replace(quote, mark=quote.mark * ratio, index=index)
+        share = Decimal(repr(float(priced.share[row])))  # below 1 while a settlement average is running
+        return msgspec.structs.replace(quote, mark=quote.mark * (1 + share * (ratio - 1)), index=index)
     return msgspec.structs.replace(quote, mark=UNMARKED, index=index, vol=float(priced.options.vol[row]))
 
 

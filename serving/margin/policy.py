@@ -44,18 +44,21 @@ class ScenarioPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Which scenarios, and how far.
 
     ``families``: names in the SCENARIOS table. ``steps``: price moves a side of the
-    grid, beside no move. ``tail_moves``: relative moves beyond the range; a loss there
-    counts with the weight range / |move| x ``tail_cover``, at most 1, so that a linear
-    position pays for its range and a short wing for more. ``vol_up``, ``vol_down``:
-    relative moves of implied volatility at 30 days, that of other expiries times
-    (30 / days)^power, ``short_power`` within 30 days and ``long_power`` beyond, days
-    at least ``least_days``. ``vol_floor``: no shocked volatility is below it where it
-    was not before. ``skew``: relative tilt of the smile at one standard deviation.
-    ``named_cover``, ``hypothetical_cover``: as ``tail_cover`` for crash days and hypothetical shocks.
+    grid, beside no move. ``calm_moves``: small moves of fixed size, on both sides.
+    ``tail_moves``: relative moves beyond the range; a loss there counts with the weight
+    range / |move| x ``tail_cover``, at most 1, so that a linear position pays for its range
+    and a short wing for more. ``vol_up``, ``vol_down``: relative moves of implied volatility
+    at 30 days, that of other expiries times (30 / days)^power, ``short_power`` within 30 days
+    and ``long_power`` beyond, days at least ``least_days``. ``vol_floor``: no shocked
+    volatility is below it where it was not before. ``skew``: relative tilt of the smile at one
+    standard deviation. ``span_extreme``, ``span_cover``: of SPAN's last two scenarios, ranges
+    and the share that counts. ``named_cover``, ``hypothetical_cover``: as ``tail_cover`` for
+    crash days and hypothetical shocks.
     """
 
-    families: tuple[str, ...] = ("grid", "tails", "skew", "span", "named", "hypothetical")
+    families: tuple[str, ...] = ("grid", "calm", "tails", "skew", "span", "named", "hypothetical")
     steps: int = 4
+    calm_moves: tuple[float, ...] = (0.01, 0.02, 0.04)
     tail_moves: tuple[float, ...] = TAIL_MOVES
     tail_cover: float = 1.0
     vol_up: float = 0.45
@@ -80,6 +83,8 @@ class ScenarioPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         for field in ("least_days", "span_extreme", "tail_cover", "named_cover", "hypothetical_cover"):
             positive(getattr(self, field), f"policy: scenarios.{field}", SettingError)
         fraction(self.vol_down, "policy: scenarios.vol_down", SettingError)
+        if not all(0 < move < 1 for move in self.calm_moves):
+            raise SettingError("policy: scenarios.calm_moves must be relative moves within 0 and 1")
         if not all(-1.0 <= move <= LARGEST_MOVE and move != 0.0 for move in self.tail_moves):
             raise SettingError("policy: scenarios.tail_moves must be relative moves from -1 to 100, none of them 0")
 

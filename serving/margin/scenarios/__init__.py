@@ -6,6 +6,7 @@ from typing import Final
 from features.errors import SettingError, lookup
 from serving.margin.policy import ScenarioPolicy
 from serving.margin.ranges import Ranges
+from serving.margin.scenarios.calm import calm
 from serving.margin.scenarios.grid import grid
 from serving.margin.scenarios.hypothetical import hypothetical
 from serving.margin.scenarios.named import named
@@ -17,6 +18,7 @@ from serving.margin.scenarios.tails import tails
 Family = Callable[[Ranges, ScenarioPolicy], ScenarioSet]
 SCENARIOS: Final[dict[str, Family]] = {
     "grid": grid,
+    "calm": calm,
     "tails": tails,
     "skew": skew,
     "span": span,
