@@ -54,9 +54,7 @@ class BookPlan:
     prior_windows: float = 4.0
     prior_degrees: float = 4.0
     calibration: Calibration = field(default_factory=lambda: Calibration(bias_rows=360, prior_rows=60))
-    policy: ScanPolicy = field(
-        default_factory=lambda: ScanPolicy(mpor_s=300, liquidation_s=60, stressed_days_frac=0.2)
-    )
+    policy: ScanPolicy = field(default_factory=lambda: ScanPolicy(mpor_s=300, liquidation_s=60, stressed_days_frac=0.2))
 
     @property
     def spec(self) -> FeatureSpec:

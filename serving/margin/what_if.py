@@ -70,7 +70,8 @@ def _after(position: Position, traded_contracts: Decimal, market: PricedMarket) 
     terms = market.snapshot.instruments[row]
     quantity = position.quantity + traded_contracts
     if terms.is_option or terms.kind == "spot":
-        cost = traded_contracts * Decimal(repr(float(market.mark_usd[row])))
+        worth = float(market.mark_usd[row]) * (float(market.pays[row]) if traded_contracts < 0 else 1.0)
+        cost = traded_contracts * Decimal(repr(worth))
         return msgspec.structs.replace(position, quantity=quantity), -cost
     entry, mark = position.entry_price, market.snapshot.quotes[position.instrument].mark
     if entry is None or not position.quantity:
@@ -81,6 +82,8 @@ def _after(position: Position, traded_contracts: Decimal, market: PricedMarket) 
     closed = min(abs(traded_contracts), abs(position.quantity)).copy_sign(position.quantity)
     whole = Decimal(repr(float(market.mark_usd[row])))
     realised = closed * whole * (1 - entry / mark if terms.contract == "linear" else mark / entry - 1)
+    if realised > 0:  # in a fallen stablecoin a profit is worth what the coin is
+        realised *= Decimal(repr(float(market.pays[row])))
     turned = quantity * position.quantity < 0
     return msgspec.structs.replace(position, quantity=quantity, entry_price=mark if turned else entry), realised
 

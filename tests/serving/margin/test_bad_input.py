@@ -291,7 +291,7 @@ def test_an_instant_in_another_unit_is_refused(as_of: int) -> None:
 def test_a_policy_without_a_scenario_is_refused() -> None:
     with pytest.raises(SettingError, match="scenario"):
         changed.quoted(HELD, policy=MarginPolicy(scenarios=ScenarioPolicy(families=("hypothetical",))))
-    with pytest.raises(SettingError, match="unknown scenario family 'grids'; known: grid"):
+    with pytest.raises(SettingError, match="unknown scenario family 'grids'; known: calm, grid"):
         changed.quoted(HELD, policy=MarginPolicy(scenarios=ScenarioPolicy(families=("grids",))))
 
 

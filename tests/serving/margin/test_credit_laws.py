@@ -134,6 +134,15 @@ def test_a_whole_forecast_may_go_without_lowering_what_loses_more_the_further_pr
     assert lowered(after, [sold(drawn(seed)) for seed in range(150)]) == []
 
 
+@pytest.mark.parametrize("late", ["expired", "old"])
+def test_a_whole_forecast_may_go_and_bought_options_need_a_hundredth_less_at_most(late: str) -> None:
+    """What loses most at a small move is seen by small moves of fixed size, between which a grid is blind."""
+    whole, after = (with_residuals_of(("BTC", "ETH", "SOL"), how) for how in ("", late))
+    for seed in range(150):
+        pairs = zip(figures(drawn(seed), whole), figures(drawn(seed), after), strict=True)
+        assert all(later >= 0.99 * before for before, later in pairs)
+
+
 @pytest.mark.parametrize("name", ["BTC", "ETH", "SOL"])
 def test_the_residuals_of_one_coin_may_go_without_lowering(name: str) -> None:
     after = with_residuals_of(tuple(coin for coin in markets.coins() if coin != name))

@@ -53,14 +53,15 @@ RISE, FALL = 0.45, -0.25  # the forecast's rise of 0.3 is less than the policy's
 
 
 def within_range(down: float, up: float) -> list[Move]:
-    """The grid and SPAN's sixteen."""
+    """The grid, small moves and SPAN's sixteen."""
 
     def at(fraction: float) -> float:
         return fraction * (down if fraction < 0 else up)
 
     steps = [Move(at(step / 4), vol) for step in range(-4, 5) for vol in (FALL, 0.0, RISE)]
+    calm = [Move(min(max(move, -down), up), FALL) for size in (0.01, 0.02, 0.04) for move in (-size, size)]
     thirds = [Move(at(third / 3), vol) for third in (0, 1, -1, 2, -2, 3, -3) for vol in (RISE, FALL)]
-    return [*steps, *thirds, *(Move(max(at(ranges), -1.0), weight=0.33) for ranges in (3.0, -3.0))]
+    return [*steps, *calm, *thirds, *(Move(max(at(ranges), -1.0), weight=0.33) for ranges in (3.0, -3.0))]
 
 
 def days_of(name: str, column: int) -> list[float]:
@@ -195,16 +196,11 @@ def slow_scan(
 ) -> tuple[list[float], float, float]:
     """Worst loss by coin, credit and what the joint paths add, with a quarter of what has no residuals."""
     market, horizon_s = changed.small_market(), stress.ranges.horizon_s
-    worst = {
-        c: max(
-            0.0,
-            *(
-                -sum_of(account, c, move, market)
-                for move in moves_of(c, *(width_of(c, side, horizon_s, forecast) for side in ("down", "up")), horizon_s)
-            ),
-        )
-        for c in market.underlyings
-    }
+    worst = {}
+    for c in market.underlyings:
+        down, up = (width_of(c, side, horizon_s, forecast) for side in ("down", "up"))
+        moves = moves_of(c, down, up, horizon_s)
+        worst[c] = max(0.0, *(-sum_of(account, c, move, market) for move in moves))
     losses, prices = path_losses(account, market, forecast, horizon_s)
     joint = max(shortfall(law, level) for law in by_law(losses, prices, stress))
     apart = {c: max(shortfall(losses[c], level), 0.0) for c in losses}

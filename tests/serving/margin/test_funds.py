@@ -104,13 +104,33 @@ def test_equity_is_the_sum_of_its_lines_and_the_profit_rounded_down(
     found = changed.quoted(account)
     market = changed.small_market()
     profit = Decimal("1.5") * Decimal("1.0001") * (market.quotes["BTC-PERP"].mark - entry)
-    exact = sum((x.counted for x in found.collateral), Decimal(0)) + profit
+    assert [x.asset for x in found.collateral] == ["USDC", "BTC", "ETH", "profit since entry"]
+    assert sum((x.counted for x in found.collateral), Decimal(0)) == found.levels.equity  # to the cent
+    exact = sum((x.counted for x in found.collateral[:3]), Decimal(0)) + profit
     assert found.levels.equity <= exact + Decimal("1e-6")
     assert exact - found.levels.equity < Decimal("0.011")
     for x in found.collateral:
         assert x.value - sum(x.charges.values()) == x.counted
         assert x.counted <= x.value
-    assert -found.collateral[-1].counted >= debt * Decimal(2480)
+    assert -found.collateral[2].counted >= debt * Decimal(2480)
+
+
+@pytest.mark.parametrize("symbol", [changed.CALL, changed.WING])
+@pytest.mark.parametrize("quantity", ["2", "-3"])
+def test_what_is_paid_for_and_held_is_a_line_of_its_own(symbol: str, quantity: str) -> None:
+    """An option at its mark beside the profit of a perpetual since its entry, each rounded down."""
+    market = changed.small_market()
+    entered = Position(instrument="BTC-PERP", quantity=Decimal(-1), entry_price=Decimal(60_000))
+    held = changed.holding((symbol, quantity))
+    found = changed.quoted(replace(held, positions=(*held.positions, entered)))
+    lines = {x.asset: x.counted for x in found.collateral}
+    assert list(lines) == ["USDC", "profit since entry", "options and spot held"]
+    assert sum(lines.values()) == found.levels.equity
+    dollar = Decimal("1.0001")
+    gained = (60_000 - market.quotes["BTC-PERP"].mark) * dollar
+    assert 0 <= gained - lines["profit since entry"] < Decimal("0.0100001")
+    value = Decimal(quantity) * market.quotes[symbol].mark * dollar
+    assert float(lines["options and spot held"]) == pytest.approx(float(value), abs=0.02)
 
 
 def test_more_collateral_never_counts_for_less() -> None:

@@ -46,7 +46,7 @@ def test_inverse_profit_by_hand() -> None:
 
 @pytest.mark.parametrize(("symbol", "size"), [("BTC-PERP", 1), ("BTC-27SEP24", 1), ("BTC-USD", 6000)])
 def test_a_profit_since_an_entry_of_another_market_is_refused_and_a_loss_counts(symbol: str, size: int) -> None:
-    """A thousand times the mark, or a thousandth, is a slip of units: it would be a windfall; a loss is never refused."""
+    """A thousand times the mark, or a thousandth, is a slip of units and no windfall; a loss is never refused."""
     mark = changed.small_market().quotes[symbol].mark
     for entry, gains in ((mark / 1001, 1), (mark * 1001, -1)):
         with pytest.raises(AccountError, match=rf"{symbol}: an entry_price of .* beside a mark of .*leave out"):

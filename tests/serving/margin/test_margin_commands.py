@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 import margincast
-from serving.margin.objects import Account, MarginResult
+from serving.margin.objects import Account, MarginResult, MarketSnapshot
 from serving.margin.objects.documents import read, write
+from serving.margin.priced_market import price_market
 from serving.margin.rules import RULES
 from serving.margin.what_if import traded
 from tests.serving.margin import changed_markets as changed
@@ -80,14 +81,16 @@ def test_a_policy_and_a_rule_with_parameters_from_files(run: Any, tmp_path: Path
 
 
 def test_what_if_by_json_adds_up_to_fresh_quotes(run: Any, tmp_path: Path) -> None:
-    code, out, _ = run("what-if", *ALL, "--trade", "BTC-PERP=-0.5", "--trade", "SOL-PERP=10", "--json")
+    code, out, _ = run("what-if", *ALL, "--trade", "BTC-PERP=-0.5", "--trade", "ETH-PERP=10", "--json")
     lines = {line["name"]: line for line in json.loads(out)}
     assert code == 0
     for line in lines.values():
         assert Decimal(line["after"]) - Decimal(line["before"]) == Decimal(line["difference"])
     account = read(Path(ACCOUNT).read_bytes(), Account, "a")
-    changed_file = tmp_path / "b.json"
-    changed_file.write_text(write(traded(account, {"BTC-PERP": Decimal("-0.5"), "SOL-PERP": Decimal(10)})))
+    changed_file, trades = tmp_path / "b.json", {"BTC-PERP": Decimal("-0.5"), "ETH-PERP": Decimal(10)}
+    changed_file.write_text(
+        write(traded(account, trades, price_market(read(Path(MARKET).read_bytes(), MarketSnapshot, "m"))))
+    )
     after = quoted(run, "--account", str(changed_file), "--market", MARKET, "--forecast", FORECAST)
     assert Decimal(lines["initial margin"]["before"]) == quoted(run, *ALL).initial
     assert Decimal(lines["initial margin"]["after"]) == after.initial
@@ -179,6 +182,7 @@ def spoilt(folder: Path, name: str, text: str) -> str:
         (["what-if", *INPUTS, "--trade", "=1"], "INSTRUMENT=CONTRACTS"),
         (["what-if", *INPUTS, "--trade", "BTC-PERP=NaN"], "'BTC-PERP=NaN': write INSTRUMENT=CONTRACTS"),
         (["what-if", *INPUTS, "--trade", "BTC-PERP=NaN", "--trade", "BTC-PERP=sNaN"], "BTC-PERP"),
+        (["what-if", *INPUTS, "--trade", "SOL-PERP=10"], "trade in SOL-PERP: the account holds it isolated"),
         (["verify", "none.jsonl"], "none.jsonl"),
         (["schema", "spam"], "unknown document 'spam'; known: account, forecast, market, result"),
     ],

@@ -1,4 +1,4 @@
-"""Numbers that are finite and cannot be true: tails that contradict themselves, prices of two markets, early settlement."""
+"""Finite numbers that cannot be true: tails that contradict themselves, prices of two markets, early settlement."""
 
 from decimal import Decimal
 from typing import Any, Final
@@ -42,16 +42,15 @@ def test_a_history_that_says_nothing_is_left_out(field: str, value: float) -> No
 @pytest.mark.parametrize("value", [SECONDS, SECONDS * 1_000, SECONDS * 10**6 // 2, 0, -1, 2**63])
 def test_an_instant_of_a_forecast_in_another_unit_is_refused(field: str, value: int) -> None:
     found = markets.forecasts()
+    sample: Any = found.tails[0] if field == "published_ns" else found
+    fields = {"published": 0.1} if field == "published_ns" else {"as_of_ns": 10**18, "expires_ns": 2**62}
     with pytest.raises(ForecastError, match=rf"{field} is {value}, not nanoseconds.*multiply seconds by 10\^9"):
-        if field == "published_ns":
-            replace(found.tails[0], published=0.1, published_ns=value)
-        else:
-            replace(found, **{"as_of_ns": 10**18, "expires_ns": 2**62, field: value})
+        replace(sample, **{**fields, field: value})
 
 
 @pytest.mark.parametrize("value", [SECONDS, SECONDS * 1_000])
 def test_an_expiry_in_another_unit_is_refused(value: int) -> None:
-    with pytest.raises(MarketError, match="expiry_ns is .*multiply seconds"):
+    with pytest.raises(MarketError, match=r"expiry_ns is .*multiply seconds"):
         Instrument(symbol="X", kind="future", underlying="BTC", settlement="USDC", expiry_ns=value)
 
 
@@ -84,9 +83,9 @@ def test_no_more_of_a_settlement_is_fixed_than_time_has_passed_of_its_window(
         settled(left_s, most + 1e-6, window_s)
 
 
-@pytest.mark.parametrize("window_s", [86_400.001, 1.8e12])
+@pytest.mark.parametrize("window_s", [86_400.001, 1.8e6])
 def test_a_window_longer_than_a_day_is_refused(window_s: float) -> None:
-    with pytest.raises(MarketError, match="window_s is .*give seconds, a day at most"):
+    with pytest.raises(MarketError, match=r"window_s is .*give seconds, a day at most"):
         settled(10.0, 0.1, window_s)
     settled(10.0, 0.1, 86_400.0)
 
@@ -94,10 +93,10 @@ def test_a_window_longer_than_a_day_is_refused(window_s: float) -> None:
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize(
     ("symbol", "field", "reach"),
-    [("BTC-PERP", "mark", 0.5), ("BTC-USD", "mark", 0.5), ("BTC-PERP", "index", 0.5), (FUTURE, "mark", 0.5 + YEARS)],
+    [("BTC-PERP", "mark", 1.0), ("BTC-USD", "mark", 1.0), ("BTC-PERP", "index", 1.0), (FUTURE, "mark", 1.0 + YEARS)],
 )
 def test_a_price_of_another_market_than_the_spot_is_refused(symbol: str, field: str, reach: float, sign: int) -> None:
-    """Within a factor of 1.65 of the spot, and of 2.72 a year of carry more."""
+    """Within a factor of 2.72 of the spot, and of as much for every year of carry more."""
     held = changed.holding((symbol, 1))
     for distance, refused in ((reach - 1e-4, False), (reach + 1e-4, True), (2.3, True)):
         price = Decimal(f"{markets.SPOT['BTC'] * 2.718281828459045 ** (sign * distance):.6f}")
@@ -148,7 +147,7 @@ def test_a_linear_contract_settles_in_a_stablecoin_or_in_what_follows_another_un
 def test_a_contract_that_settles_in_its_own_underlying_is_inverse() -> None:
     market = changed.small_market()
     own = tuple(replace(i, settlement="BTC") if i.symbol == "BTC-PERP" else i for i in market.instruments)
-    with pytest.raises(MarketError, match="BTC-PERP: linear, but it settles in BTC.*is inverse"):
+    with pytest.raises(MarketError, match=r"BTC-PERP: linear, but it settles in BTC.*is inverse"):
         changed.quoted(changed.holding(("BTC-PERP", 1)), replace(market, instruments=own))
 
 

@@ -66,7 +66,7 @@ def test_a_new_family_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_families_come_in_the_order_of_the_policy_and_unknown_ones_are_named() -> None:
     found = scenarios_of(ranges(), ScenarioPolicy(families=("skew", "grid")))
     assert found.names[0] == "smile tilts to calls"
-    with pytest.raises(SettingError, match=r"unknown scenario family 'spam'; known: grid, hypothetical"):
+    with pytest.raises(SettingError, match=r"unknown scenario family 'spam'; known: calm, grid, hypothetical"):
         scenarios_of(ranges(), ScenarioPolicy(families=("spam",)))
 
 
@@ -81,6 +81,19 @@ def test_the_grid_by_hand() -> None:
     assert found.vol[at].tolist() == [-0.25] * 3
     assert found.move[row(found, "price +0% of range, vol same")].tolist() == [0.0] * 3
     assert (found.weight == 1).all()
+
+
+def test_calm_moves_by_hand() -> None:
+    """One, two and four per cent on both sides, volatility down; none beyond a range of 8 %, 10 % or more."""
+    found = SCENARIOS["calm"](ranges(), POLICY)
+    assert found.move[:, 0].tolist() == [-0.01, 0.01, -0.02, 0.02, -0.04, 0.04]
+    assert (found.vol == -0.25).all()
+    assert (found.weight == 1).all()
+    own = ScenarioPolicy(calm_moves=(0.05, 0.09))
+    assert SCENARIOS["calm"](ranges(), own).move[:, 0].tolist() == [-0.05, 0.05, -0.09, 0.08]
+    for bad in (0.0, 1.0, -0.01, float("nan")):
+        with pytest.raises(SettingError, match="calm_moves"):
+            ScenarioPolicy(calm_moves=(bad,))
 
 
 def test_tails_by_hand() -> None:

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from features.errors import ExpiredError, MarketError, SettingError, UnknownInstrumentError
+from features.errors import ExpiredError, MarketError, UnknownInstrumentError
 from serving.margin.charge import total
 from serving.margin.objects import Account, AssetPrice, Collateral, Debt, MarketSnapshot, Position, SettlementAverage
 from serving.margin.rules import derive_portfolio, derive_standard
