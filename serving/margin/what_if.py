@@ -58,9 +58,10 @@ def traded(account: Account, trades: Mapping[str, Decimal], market: PricedMarket
 
 
 def _refuse_isolated(account: Account, trades: Mapping[str, Decimal]) -> None:
-    modes = {p.instrument: p.mode for p in account.positions}
+    cross = {p.instrument for p in account.positions if p.mode == "cross"}
+    apart = {p.instrument for p in account.positions if p.mode == "isolated"} - cross
     for symbol in trades:
-        if modes.get(symbol) == "isolated":
+        if symbol in apart:
             raise AccountError(f"trade in {symbol}: the account holds it isolated; trades are of cross positions")
 
 
