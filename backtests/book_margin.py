@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from backtests.book_plan import BookPlan, Walked
 from features.clock import NS_PER_S, format_utc
 from features.panel import Panel
-from serving.margin.scan_policy import ScanPolicy
 from serving.margin.requirement import require
 from serving.margin.scan import PARTS, History, Scan, scan, summarise
+from serving.margin.scan_policy import ScanPolicy
 from serving.schedule import SIDES, Schedule, SideSchedule, loss_forecast, loss_frac
 
 FloatArray = NDArray[np.float64]

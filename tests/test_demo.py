@@ -25,8 +25,8 @@ from features.sources import sample
 from features.store import Series, Store
 from models.artefact import read_card
 from models.calibration import Calibration
-from serving.margin.scan_policy import ScanPolicy
 from serving.margin.requirement import require
+from serving.margin.scan_policy import ScanPolicy
 from serving.predictor import Predictor
 from training.config import TrainingConfig
 from training.tracking import Tracking
