@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from features.errors import MarketError
 from serving.margin.collateral import Holding, collateral_lines, debt_line, wrong_way_share
 from serving.margin.holdings import Book
+from serving.margin.instrument_terms import USD
 from serving.margin.money import down
 from serving.margin.objects import Account, AssetPrice, Collateral
 from serving.margin.objects.result import CollateralLine
 from serving.margin.prepared import Prepared
-from serving.margin.priced_market import USD
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

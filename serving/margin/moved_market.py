@@ -5,8 +5,9 @@ from typing import Final
 
 import msgspec
 
+from serving.margin.instrument_terms import settlement_usd
 from serving.margin.objects import AssetPrice, Instrument, MarketSnapshot, Quote, Underlying
-from serving.margin.priced_market import PricedMarket, price_market, settlement_usd
+from serving.margin.priced_market import PricedMarket, price_market
 
 UNMARKED: Final = Decimal(0)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from features.errors import lookup
 from serving.margin.charge import Charge
-from serving.margin.closing import closing_charges
+from serving.margin.closing_costs import closing_charges
 from serving.margin.contingent import contingent_charges
 from serving.margin.debts import debt_rows, with_debts
 from serving.margin.funds import Funds, funds_of

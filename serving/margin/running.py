@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from features.errors import AccountError
 from serving.margin.aggregate import Holding
-from serving.margin.closing import ClosingCost, closing_cost, sizes, vega_charge
+from serving.margin.closing_costs import ClosingCost, closing_cost, sizes, vega_charge
 from serving.margin.contingent import contingent_charges
 from serving.margin.debts import debt_charges
 from serving.margin.holdings import Book, book_of, refuse_absurd

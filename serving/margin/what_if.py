@@ -7,9 +7,10 @@ from decimal import Decimal
 import msgspec
 
 from features.errors import AccountError
+from serving.margin.instrument_terms import USD
 from serving.margin.objects import Account, Collateral, Debt, MarginResult, Position
 from serving.margin.objects.checks import finite
-from serving.margin.priced_market import USD, PricedMarket
+from serving.margin.priced_market import PricedMarket
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from serving.margin.closing import Sizes, closing_cost, sizes
+from serving.margin.closing_costs import Sizes, closing_cost, sizes
 from serving.margin.holdings import book_of
 from serving.margin.liquidity import liquidation_cost
 from serving.margin.objects import Account, MarginResult

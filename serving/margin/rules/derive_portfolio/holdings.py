@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from features.clock import NS_PER_S
 from features.errors import SettingError
 from serving.margin.charge import FloatArray
+from serving.margin.instrument_terms import USD
 from serving.margin.objects import Account, Instrument, Position
-from serving.margin.priced_market import USD, PricedMarket
+from serving.margin.priced_market import PricedMarket
 from serving.margin.rules.derive_portfolio.portfolio import Expiry, Options, Perpetual
 
 CASH = "USDC"  # where no position says in what it settles
