@@ -1,9 +1,10 @@
 """What closing an account costs beyond its scan: liquidity, spread of options, time, concentration.
 
 Each charge is of one underlying and is given to its rows: liquidity by the size of their deltas,
-the spread of options by net vega, time and concentration by the scan.
+the spread of options by net vega, time and concentration by their parts of the scan.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log, sqrt
 from typing import Final
@@ -15,10 +16,13 @@ from features.compiled import compiled
 from serving.margin.aggregate import Holding
 from serving.margin.charge import Charge
 from serving.margin.closing import Closing
+from serving.margin.closing_time import added_by_time
 from serving.margin.concentration import concentration
 from serving.margin.liquidity import liquidation_cost, period_s, vega_spread
 from serving.margin.policy import MarginPolicy
 from serving.margin.priced_market import PricedMarket
+from serving.margin.scan_charges import Scanned
+from serving.margin.scan_loss import ScanLoss
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -67,34 +71,41 @@ def _add_sizes(
 class ClosingCost:
     """What closing one size of one underlying costs.
 
-    ``liquidity``: USD. ``longer``, ``larger``: multiples of the scan beyond 1, of initial and of maintenance
-    margin, for the time that closing takes and for the share of the market.
+    ``liquidity``: USD. ``growth``: range over the time that closing takes relative to that over the period of
+    risk of initial and of maintenance margin, at least 1. ``multiplier`` of the loss for its share of the market.
     """
 
     liquidity: float
-    longer: tuple[float, float]
-    larger: tuple[float, float]
+    growth: tuple[float, float]
+    multiplier: float
     notes: tuple[str, ...]
 
 
 def closing_cost(closing: Closing, market: PricedMarket, u: int, size: Sizes, policy: MarginPolicy) -> ClosingCost:
-    """Cost of closing one underlying.
-
-    Liquidity in USD, of both sides; of the scan, what the time that closing takes and its share of the market add.
-    """
+    """Cost of closing one underlying: liquidity of both sides, growth of the range, share of the market."""
     gross = float(size.gross[u])
     if gross == 0.0:
         return NOTHING
     selling, buying = closing.sides[u]
     sells, buys = liquidation_cost(selling, float(size.sells[u])), liquidation_cost(buying, float(size.buys[u]))
-    longer = tuple(_growth(closing, u, gross, base) for base in (closing.mpor_s, float(closing.horizons_s[0])))
+    initial, maintenance = (_growth(closing, u, gross, base) for base in (closing.mpor_s, float(closing.horizons_s[0])))
     multiplier, notes = _concentration(market, u, gross, policy)
-    larger = longer[0] * (multiplier - 1.0), longer[1] * (multiplier - 1.0)
     told = (*sells.notes, *buys.notes, *notes)
-    return ClosingCost(sells.total + buys.total, (longer[0] - 1.0, longer[1] - 1.0), larger, told)
+    return ClosingCost(sells.total + buys.total, (initial, maintenance), multiplier, told)
 
 
-NOTHING: Final = ClosingCost(0.0, (0.0, 0.0), (0.0, 0.0), ())
+NOTHING: Final = ClosingCost(0.0, (1.0, 1.0), 1.0, ())
+
+
+def added_by_size(costs: Sequence[ClosingCost], loss: ScanLoss, margin: int) -> tuple[FloatArray, FloatArray]:
+    """What the time that closing takes and the share of the market add to each underlying's loss, shape (u,) each.
+
+    Parameters
+    ----------
+    margin : 0 for initial, 1 for maintenance.
+    """
+    longer = added_by_time(loss.losses, loss.wider, np.array([c.growth[margin] for c in costs]))
+    return longer, (loss.losses + longer) * (np.array([c.multiplier for c in costs]) - 1.0)
 
 
 def closing_charges(
@@ -102,7 +113,7 @@ def closing_charges(
     market: PricedMarket,
     rows: Holding,
     held: int,
-    scan: tuple[FloatArray, FloatArray],
+    scans: tuple[Scanned, Scanned],
     policy: MarginPolicy,
 ) -> tuple[list[Charge], list[str]]:
     """Charges of one account beyond its scan, by row, and what had to be assumed.
@@ -111,22 +122,36 @@ def closing_charges(
     ----------
     rows : positions, then orders.
     held : number of positions.
-    scan : parts of the scan by row, for initial and maintenance margin.
+    scans : for initial and maintenance margin.
     """
     width = len(market.underlyings)
     size = sizes(closing, rows, held, width)
     costs = [closing_cost(closing, market, u, size, policy) for u in range(width)]
-    longer, larger = (np.array([getattr(c, name) for c in costs])[rows.underlying].T for name in ("longer", "larger"))
+    longer, larger = zip(*(_by_row(closing, costs, scans[m], m, rows) for m in (0, 1)), strict=True)
     liquidity = _given_out(closing, np.array([c.liquidity for c in costs]), rows)
     vega = vega_charge(closing, rows, held, policy)
     charges = [
         Charge("liquidity", liquidity, liquidity),
         Charge("spread of options", vega, vega),
-        Charge("time to close", scan[0] * longer[0], scan[1] * longer[1]),
-        Charge("concentration", scan[0] * larger[0], scan[1] * larger[1]),
+        Charge("time to close", *longer),
+        Charge("concentration", *larger),
     ]
     notes = dict.fromkeys(note for cost in costs for note in cost.notes)
     return [c for c in charges if c.initial.any() or c.maintenance.any()], list(notes)
+
+
+def _by_row(
+    closing: Closing, costs: Sequence[ClosingCost], scanned: Scanned, margin: int, rows: Holding
+) -> tuple[FloatArray, FloatArray]:
+    """Time and concentration by the parts of the scan; where that loses nothing yet, by the size of deltas."""
+    losses, parts = scanned.loss.losses, scanned.parts["scan"]
+    found = []
+    for added in added_by_size(costs, scanned.loss, margin):
+        share = np.divide(added, losses, out=np.zeros(len(added)), where=losses > 0)
+        by_scan = parts * share[rows.underlying]
+        rest = np.where(losses > 0, 0.0, added)
+        found.append(by_scan + _given_out(closing, rest, rows) if rest.any() else by_scan)
+    return found[0], found[1]
 
 
 def _given_out(closing: Closing, cost: FloatArray, rows: Holding) -> FloatArray:

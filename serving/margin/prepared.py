@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.margin.closing import Closing, closing_of
+from serving.margin.closing_time import wider_unit_pnl
 from serving.margin.contingent import Contingent, contingent_of
 from serving.margin.objects import ForecastSet, MarketSnapshot
 from serving.margin.paths import JointPaths, joint_paths
@@ -32,13 +33,15 @@ OLD_PATHS: Final = "the residuals' forecast has expired: their joint paths hold 
 class Stress:
     """Scenarios over one period of risk and what one contract of everything loses in them.
 
-    ``unit``, shape (s, n): USD profit of one contract. ``path_unit``, shape (paths, n): the same on
+    ``unit``, shape (s, n): USD profit of one contract; ``wider``, shape (growths * s, n): where the
+    range has grown while an account is closed. ``path_unit``, shape (paths, n): the same on
     the joint paths, each underlying on its own rows; None without paths.
     """
 
     ranges: Ranges
     scenarios: ScenarioSet
     unit: FloatArray
+    wider: FloatArray
     paths: JointPaths | None
     path_unit: FloatArray | None
 
@@ -93,8 +96,9 @@ def _stress(priced: PricedMarket, policy: MarginPolicy, forecasts: Sequence[Fore
     ranges = ranges_of(priced.underlyings, forecasts, as_of_ns, policy, horizon_s)
     scenarios = scenarios_of(ranges, policy.scenarios)
     unit = unit_pnl(priced, scenarios, policy.scenarios)
+    wider = wider_unit_pnl(priced, ranges, policy.scenarios)
     given = sorted((f for f in forecasts if f.residuals), key=lambda f: not is_fresh(f, as_of_ns, policy))
     fresh = bool(given) and is_fresh(given[0], as_of_ns, policy)
     paths = joint_paths(ranges, given[0].residuals if given else None, policy.paths, fresh=fresh)
     path_unit = None if paths is None else unit_pnl(priced, paths.scenarios, policy.scenarios)
-    return Stress(ranges, scenarios, unit, paths, path_unit)
+    return Stress(ranges, scenarios, unit, wider, paths, path_unit)

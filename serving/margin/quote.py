@@ -21,11 +21,13 @@ from serving.margin.objects import Account, Collateral, Debt, MarginResult, Posi
 from serving.margin.prepared import Prepared
 from serving.margin.rules import RULES, RuleBook
 from serving.margin.rules.exposure import with_order_rows
+from serving.margin.rules.order_fills import EXACT, order_charge
 from serving.margin.scan_charges import Scanned, scan_charges
 from serving.margin.statement import Row, statement
 
 FloatArray = NDArray[np.float64]
 POLICY: Final = "policy"
+SEARCHED: Final = f"open orders on more than {EXACT} sides: their worst fills were searched for, not all tried"
 
 
 def quote(account: Account, prepared: Prepared) -> MarginResult:
@@ -62,7 +64,7 @@ def _quoted(account: Account, prepared: Prepared) -> MarginResult:
 def quote_rule(account: Account, prepared: Prepared, rule: str, parameters: Any = None) -> MarginResult:  # noqa: ANN401
     """Requirement under a venue's rule book; collateral counts as under the policy.
 
-    Orders are charged by the rules that say how, the venues' on single positions.
+    Orders are charged as the rule says, or, where it looks at positions alone, at the worst combination of fills.
 
     Parameters
     ----------
@@ -84,15 +86,29 @@ def _quoted_rule(account: Account, prepared: Prepared, rule: str, book: RuleBook
     apart = tuple(p for p in account.positions if p.mode == "isolated")
     cross = tuple(p for p in account.positions if p.mode == "cross")
     placed = with_order_rows(msgspec.structs.replace(account, positions=cross))
-    charges = book.charges(placed, prepared.market.snapshot, given)
     bare = msgspec.structs.replace(placed, orders=())
+    charges, notes = _rule_charges(placed, prepared, book, given)
     held = book_of(bare, placed.positions, prepared.market, prepared.policy)
     funds = funds_of(account, held, prepared, haircut=not (book.haircuts and cross))
-    uncharged = bool(account.orders) and not book.orders
-    notes = ("open orders are not charged under this rule",) if uncharged else ()
     result = _result(account, prepared, rule, charges, _rows(placed.positions, bare), funds, (*notes, *funds.notes))
     isolated = tuple(_marked(quote_rule(alone(account, p), prepared, rule, given)) for p in apart)
     return msgspec.structs.replace(result, isolated=isolated)
+
+
+def _rule_charges(
+    account: Account,
+    prepared: Prepared,
+    book: RuleBook,
+    given: Any,  # noqa: ANN401
+) -> tuple[tuple[Charge, ...], tuple[str, ...]]:
+    """Charges of a rule, its orders among them, and what to say of these."""
+    snapshot = prepared.market.snapshot
+    if book.orders or not account.orders:
+        return book.charges(account, snapshot, given), ()
+    gap_usd = book_of(account, account.positions, prepared.market, prepared.policy).gap_usd
+    charge, exact = order_charge(account, gap_usd, lambda filled: book.charges(filled, snapshot, given))
+    bare = msgspec.structs.replace(account, orders=())
+    return (*book.charges(bare, snapshot, given), charge), () if exact else (SEARCHED,)
 
 
 def netted(account: Account) -> Account:
@@ -113,9 +129,8 @@ def netted(account: Account) -> Account:
 def charges_of(prepared: Prepared, book: Book) -> tuple[list[Charge], Scanned, list[str]]:
     """All charges of cross positions and orders, the initial scan and what had to be assumed."""
     charges, initial, maintenance = scan_charges(prepared, book)
-    both = initial.parts["scan"], maintenance.parts["scan"]
     rows, held, market, policy = book.rows, len(book.positions.quantity), prepared.market, prepared.policy
-    closing, notes = closing_charges(prepared.closing, market, rows, held, both, policy)
+    closing, notes = closing_charges(prepared.closing, market, rows, held, (initial, maintenance), policy)
     contingent = contingent_charges(prepared.contingent, market, rows, held, policy)
     remarks = prepared.contingent.remarks
     assumed = [note for i in rows.instrument.tolist() for note in remarks[i]]

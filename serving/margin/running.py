@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from features.errors import AccountError
 from serving.margin.aggregate import Holding
-from serving.margin.closing_costs import ClosingCost, closing_cost, sizes, vega_charge
+from serving.margin.closing_costs import ClosingCost, added_by_size, closing_cost, sizes, vega_charge
 from serving.margin.contingent import contingent_charges
 from serving.margin.debts import debt_charges
 from serving.margin.holdings import Book, book_of, refuse_absurd
@@ -109,7 +109,7 @@ class Running:
         def both(part: Callable[[ScanLoss], float]) -> tuple[float, float]:
             return part(initial), part(maintenance)
 
-        longer, larger = (np.array([getattr(c, name) for c in self.costs]).T for name in ("longer", "larger"))
+        extra = [added_by_size(self.costs, loss, margin) for margin, loss in enumerate(losses)]
         liquidity = sum(c.liquidity for c in self.costs)
         unpriced = float(np.add.reduce(self.book.unpriced))
         found = {
@@ -119,8 +119,8 @@ class Running:
             "no price": (unpriced, unpriced),
             "debts": self.debts,
             "liquidity": (liquidity, liquidity),
-            "time to close": _scaled(initial, maintenance, longer),
-            "concentration": _scaled(initial, maintenance, larger),
+            "time to close": (float(np.add.reduce(extra[0][0])), float(np.add.reduce(extra[1][0]))),
+            "concentration": (float(np.add.reduce(extra[0][1])), float(np.add.reduce(extra[1][1]))),
         }
         return Figures(found | self._of_rows())
 
@@ -153,14 +153,6 @@ def running(account: Account, prepared: Prepared) -> Running:
     return Running(prepared, book, *grids, costs, (owed[0], owed[1]))
 
 
-def _scaled(initial: ScanLoss, maintenance: ScanLoss, multiples: FloatArray) -> tuple[float, float]:
-    """Surcharges of both margins on the scan of every underlying."""
-    return (
-        float(np.add.reduce(initial.losses * multiples[0])),
-        float(np.add.reduce(maintenance.losses * multiples[1])),
-    )
-
-
 def _traded(book: Book, row: int, u: int, contracts: float) -> Book:
     """Positions with one grown, or one more, which at the mark has neither profit nor fault."""
     held = book.positions
@@ -176,9 +168,10 @@ def _traded(book: Book, row: int, u: int, contracts: float) -> Book:
 
 def _moved(pnl: Profits, stress: Stress, row: int, u: int, contracts: float) -> Profits:
     """Sums over scenarios and paths after a trade in one instrument."""
-    grid, paths = pnl.grid.copy(), pnl.paths
+    grid, wider, paths = pnl.grid.copy(), pnl.wider.copy(), pnl.paths
     grid[:, u] += contracts * stress.unit[:, row]
+    wider[:, u] += contracts * stress.wider[:, row]
     if paths is not None and stress.path_unit is not None:
         paths = paths.copy()
         paths[:, u] += contracts * stress.path_unit[:, row]
-    return Profits(grid, paths)
+    return Profits(grid, wider, paths)

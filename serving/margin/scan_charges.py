@@ -50,7 +50,8 @@ def profits(stress: Stress, book: Book) -> Profits:
     """USD profit of the positions by scenario and underlying, and on the joint paths."""
     width = len(stress.ranges.underlyings)
     paths = None if stress.path_unit is None else summed(stress.path_unit, book.positions, width)
-    return Profits(summed(stress.unit, book.positions, width), paths)
+    grid, wider = (summed(unit, book.positions, width) for unit in (stress.unit, stress.wider))
+    return Profits(grid, wider, paths)
 
 
 def filled(stress: Stress, book: Book) -> Profits | None:
@@ -73,9 +74,10 @@ def with_orders(held: Profits, stress: Stress, book: Book) -> Profits:
     """Profits less what orders lose where they lose."""
     width = len(stress.ranges.underlyings)
     grid = held.grid - order_losses(stress.unit, book.orders, book.gap_usd, width)
+    wider = held.wider - order_losses(stress.wider, book.orders, book.gap_usd, width)
     if held.paths is None or stress.path_unit is None:
-        return Profits(grid, None)
-    return Profits(grid, held.paths - order_losses(stress.path_unit, book.orders, book.gap_usd, width))
+        return Profits(grid, wider, None)
+    return Profits(grid, wider, held.paths - order_losses(stress.path_unit, book.orders, book.gap_usd, width))
 
 
 def _worst_parts(stress: Stress, book: Book, loss: ScanLoss) -> FloatArray:

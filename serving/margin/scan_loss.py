@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from features.compiled import compiled
 from features.errors import ForecastError
+from serving.margin.closing_time import losses_by_growth
 from serving.margin.paths import JointPaths, shortfall, tail_rows
 from serving.margin.policy import PathPolicy
 
@@ -36,13 +37,14 @@ class ScanLoss:
     """Losses of one account over one period of risk, USD.
 
     ``worst``, shape (u,): scenario of each underlying's worst loss, -1 where it loses in none.
-    ``losses``, shape (u,): that loss. ``credit``: taken off for diversification. ``excess``: by which
-    the joint paths' shortfall is above what is left, and what stands in for paths that are missing.
-    ``law``: whose paths are the worst.
+    ``losses``, shape (u,): that loss; ``wider``, shape (growths, u): where the range has grown.
+    ``credit``: taken off for diversification. ``excess``: by which the joint paths' shortfall is above
+    what is left, and what stands in for paths that are missing. ``law``: whose paths are the worst.
     """
 
     worst: IntArray
     losses: FloatArray
+    wider: FloatArray
     credit: float
     excess: float
     law: str
@@ -55,9 +57,14 @@ class ScanLoss:
 
 @dataclass(frozen=True, slots=True)
 class Profits:
-    """USD profit of one account: ``grid`` by scenario and underlying, shape (s, u); ``paths`` by joint path."""
+    """USD profit of one account by underlying.
+
+    ``grid``: by scenario, shape (s, u); ``wider``: by growth of the range and scenario, shape (growths * s, u);
+    ``paths``: by joint path.
+    """
 
     grid: FloatArray
+    wider: FloatArray
     paths: FloatArray | None
 
 
@@ -82,19 +89,20 @@ def scan_loss(
     ForecastError
         If a profit is not finite.
     """
-    pnl, paths_pnl = (held.grid, held.paths) if filled is None else (filled.grid, filled.paths)
-    worst, losses = _worst(pnl)
+    all_in = held if filled is None else filled
+    worst, losses = _worst(all_in.grid)
+    wider = losses_by_growth(all_in.wider)
     whole = float(np.add.reduce(losses))
-    if not isfinite(whole):
+    if not (isfinite(whole) and isfinite(float(wider.sum()))):
         raise ForecastError("a profit in a scenario is not finite; no margin is made of it: correct market and policy")
-    if paths is None or paths_pnl is None or held.paths is None:
-        return ScanLoss(worst, losses, 0.0, policy.missing_frac * whole, MISSING)
-    joint = _joint(paths_pnl, paths, policy)
+    if paths is None or all_in.paths is None or held.paths is None:
+        return ScanLoss(worst, losses, wider, 0.0, policy.missing_frac * whole, MISSING)
+    joint = _joint(all_in.paths, paths, policy)
     law = max(joint, key=lambda name: joint[name])
     credit = min(_credit(losses, pnl, paths, policy) for pnl in (held.paths, *fills))
     left = float(np.add.reduce(losses[paths.covered])) - credit
     unseen = policy.missing_frac * float(np.add.reduce(losses[~paths.covered]))
-    return ScanLoss(worst, losses, credit, max(joint[law] - left, 0.0) + unseen, law)
+    return ScanLoss(worst, losses, wider, credit, max(joint[law] - left, 0.0) + unseen, law)
 
 
 @compiled

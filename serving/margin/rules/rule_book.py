@@ -16,7 +16,8 @@ class RuleBook:
 
     ``charges``: (account, market, parameters) -> charges, one row a position in the account's order.
     ``parameters``: type of the parameters; ``published``: makes those that the venue publishes.
-    ``orders``: whether open orders are charged. ``haircuts``: whether its charges hold those of the collateral.
+    ``orders``: whether it charges open orders itself; else they are charged at their worst fills.
+    ``haircuts``: whether its charges hold those of the collateral.
     """
 
     title: str

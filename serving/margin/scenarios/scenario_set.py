@@ -75,6 +75,5 @@ def dampened(move: FloatArray, down: FloatArray, up: FloatArray, cover: float) -
     array([[0.242],
            [0.08 ]])
     """
-    width = np.where(move < 0, down, up)
-    size = np.abs(move)
-    return np.minimum(1.0, cover * width / np.maximum(size, np.finfo(float).tiny))
+    size, reach = np.abs(move), cover * np.where(move < 0, down, up)
+    return np.divide(reach, size, out=np.ones(move.shape), where=size > reach)

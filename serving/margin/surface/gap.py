@@ -12,7 +12,7 @@ FloatArray = NDArray[np.float64]
 
 REACH = 12.0  # asinh of the farthest strike looked at, in widths of the smile: 80,000 of them
 POINTS = 601
-REFINED = 200
+REFINED = 40
 
 
 @compiled
@@ -40,10 +40,12 @@ def lowest_gap(near: FloatArray, far: FloatArray, low: float, high: float) -> tu
             value = _gap(near, far, k)
             if value < lowest:
                 worst, lowest, spread = k, value, width * math.cosh(t) * step
-    best = worst
-    for i in range(-REFINED, REFINED + 1):
-        k = min(max(worst + spread * i / REFINED, low), high)
-        value = _gap(near, far, k)
-        if value < lowest:
-            best, lowest = k, value
-    return best, lowest
+    for _ in range(2):  # twice between the neighbours of the lowest point
+        best = worst
+        for i in range(-REFINED, REFINED + 1):
+            k = min(max(worst + spread * i / REFINED, low), high)
+            value = _gap(near, far, k)
+            if value < lowest:
+                best, lowest = k, value
+        worst, spread = best, spread / REFINED
+    return worst, lowest

@@ -91,7 +91,7 @@ def ratio(found: MarginResult, name: str) -> float:
 
 
 def test_what_closing_costs_by_the_formulas() -> None:
-    """Liquidity of both sides; growth of the wider of both ranges by the root of time; concentration by its knots."""
+    """Liquidity of both sides; growth of the wider range by the root of time; share of the market by its knots."""
     ready, units = changed.prepared(), 30_000.0
     size = Sizes(*(np.array([x, 0.0, 0.0]) for x in (units, 1_000.0, units)))
     found = closing_cost(ready.closing, ready.market, BTC, size, ready.policy)
@@ -101,8 +101,8 @@ def test_what_closing_costs_by_the_formulas() -> None:
     share = units * markets.SPOT["BTC"] / 5e9
     for at, base in enumerate((28_800, 3_600)):
         grown = max(wide(side, base + seconds) / wide(side, base) for side in (0, 1))
-        assert found.longer[at] == pytest.approx(grown - 1, rel=1e-9)
-        assert found.larger[at] == pytest.approx(grown * 4.5 * (share - 0.05) / 0.95, rel=1e-9)
+        assert found.growth[at] == pytest.approx(grown, rel=1e-9)
+    assert found.multiplier - 1 == pytest.approx(4.5 * (share - 0.05) / 0.95, rel=1e-9)
 
 
 def wide(side: int, seconds: float) -> float:

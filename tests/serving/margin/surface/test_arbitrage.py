@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from serving.margin.surface.arbitrage import butterfly, calendar, check_surface, stays_above
@@ -85,6 +85,9 @@ def test_crossings_are_where_algebra_puts_them() -> None:
     assert calendar(near, far, (-1.0, 0.2)).crossings == pytest.approx([0.1 - away])
 
 
+@example(
+    RawSvi(0.2172077794526514, 0.489829659849486, 0.05, 0.37592, 0.57805), RawSvi(-0.205562, 0.75, 0, -0.15547, 0.94075)
+)
 @given(smiles, smiles)
 def test_the_gap_changes_sign_at_crossings_only(near: RawSvi, far: RawSvi) -> None:
     k = np.unique(np.concatenate([s.m + s.sigma * np.sinh(np.linspace(-5, 5, 2001)) for s in (near, far)]))
