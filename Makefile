@@ -17,7 +17,7 @@ serve: .venv/.run  ## the endpoint on the champion, with the clock stopped in th
 	@$(BIN)/margincast serve --as-of 2022-11-09T06:30Z
 
 test: .venv/.dev  ## all tests, with coverage
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 lint: .venv/.dev  ## formatting, lint, types, directions of import
 	@$(BIN)/ruff format --check .

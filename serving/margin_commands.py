@@ -95,7 +95,7 @@ def what_if(
 
 @app.command(
     epilog="Examples:  [bold]margincast margin explain --account a.json --market m.json --forecast f.json[/]   |   "
-    "[bold]margincast margin explain --account a.json --market m.json --rule span[/]"
+    "[bold]margincast margin explain --account a.json --market m.json --rule span --json[/]"
 )
 def explain(
     account: AccountFile,
@@ -104,14 +104,19 @@ def explain(
     policy: PolicyFile = None,
     rule: RuleName = None,
     parameters: ParameterFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Where every cent comes from: ranges, worst scenarios, each position's part, liquidation prices, challenger."""
-    from serving.margin_explanation import explanation
+    from serving.margin_explanation import explained
+    from serving.margin_explanation_tables import explanation_blocks
     from serving.margin_tables import show
 
-    job = _job(account, market, forecast, policy, rule, parameters)
-    show(job.result(), console, whole=True)
-    for block in explanation(job):
+    found = explained(_job(account, market, forecast, policy, rule, parameters))
+    if as_json:
+        typer.echo(write(found))
+        return
+    show(found.result, console, whole=True)
+    for block in explanation_blocks(found):
         console.print(block)
 
 

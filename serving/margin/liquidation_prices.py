@@ -1,8 +1,8 @@
-"""At which price of an underlying an account is liquidated under the policy, all else as it is today."""
+"""At which price of an underlying an account is liquidated, under the policy or a venue's rule, all else as today."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -12,20 +12,52 @@ from serving.margin.moved_market import moved_market
 from serving.margin.objects import Account, ForecastSet, MarketSnapshot, Position
 from serving.margin.policy import MarginPolicy
 from serving.margin.prepared import prepare
+from serving.margin.quote import quote_rule
 from serving.margin.running import running
 
+Surplus = Callable[[Account, MarketSnapshot], float]
 REACH: Final = 4.0
 STEPS: Final = 48
 DIGITS: Final = 8
 
 
+def policy_surplus(policy: MarginPolicy, forecasts: Sequence[ForecastSet]) -> Surplus:
+    """Equity of an account less its maintenance margin under the policy, USD, in a market that may have moved."""
+
+    def surplus(account: Account, market: MarketSnapshot) -> float:
+        prepared = prepare(market, policy, forecasts)
+        now = running(account, prepared)
+        return float(funds_of(account, now.book, prepared).equity) - now.figures().maintenance
+
+    return surplus
+
+
+def rule_surplus(
+    rule: str,
+    parameters: Any,  # noqa: ANN401
+    policy: MarginPolicy,
+    forecasts: Sequence[ForecastSet],
+) -> Surplus:
+    """The same under a venue's rule; collateral counts as under the policy, to the cent."""
+
+    def surplus(account: Account, market: MarketSnapshot) -> float:
+        levels = quote_rule(account, prepare(market, policy, forecasts), rule, parameters).levels
+        return float(levels.equity - levels.maintenance)
+
+    return surplus
+
+
 def liquidation_prices(
-    account: Account, market: MarketSnapshot, policy: MarginPolicy, forecasts: Sequence[ForecastSet]
+    account: Account, market: MarketSnapshot, surplus: Surplus
 ) -> dict[str, tuple[Decimal | None, Decimal | None]]:
     """Nearest price below and above today's at which equity no longer covers the maintenance margin.
 
     The whole account is margined anew at every price: options, hedges, collateral that
     moves with the underlying. Isolated positions are accounts of their own.
+
+    Parameters
+    ----------
+    surplus : ``policy_surplus`` or ``rule_surplus``.
 
     Returns
     -------
@@ -34,8 +66,10 @@ def liquidation_prices(
     """
     symbols = {p.instrument for p in account.positions if p.mode == "cross"} | {o.instrument for o in account.orders}
     small = _reduced(market, symbols)
+    positions = tuple(_entered(p, small) for p in account.positions if p.mode == "cross")
+    cross = msgspec.structs.replace(account, positions=positions)
     names = dict.fromkeys(i.underlying for i in small.instruments)
-    return {name: _both(account, small, name, policy, forecasts) for name in names}
+    return {name: _both(cross, small, name, surplus) for name in names}
 
 
 def _reduced(market: MarketSnapshot, symbols: set[str]) -> MarketSnapshot:
@@ -46,19 +80,15 @@ def _reduced(market: MarketSnapshot, symbols: set[str]) -> MarketSnapshot:
 
 
 def _both(
-    account: Account, market: MarketSnapshot, name: str, policy: MarginPolicy, forecasts: Sequence[ForecastSet]
+    account: Account, market: MarketSnapshot, name: str, surplus: Surplus
 ) -> tuple[Decimal | None, Decimal | None]:
     spot = float(market.underlyings[name].spot)
-    positions = tuple(_entered(p, market) for p in account.positions if p.mode == "cross")
-    cross = msgspec.structs.replace(account, positions=positions)
 
-    def surplus(price: float) -> float:
-        prepared = prepare(moved_market(market, name, price / spot), policy, forecasts)
-        now = running(cross, prepared)
-        return float(funds_of(cross, now.book, prepared).equity) - now.figures().maintenance
+    def at(price: float) -> float:
+        return surplus(account, moved_market(market, name, price / spot))
 
     def found(side: Literal["down", "up"], rounding: str) -> Decimal | None:
-        price = searched_price(surplus, spot, side, reach=REACH, steps=STEPS)
+        price = searched_price(at, spot, side, reach=REACH, steps=STEPS)
         return None if price is None else Context(prec=DIGITS, rounding=rounding).create_decimal(price)
 
     return found("down", ROUND_CEILING), found("up", ROUND_FLOOR)

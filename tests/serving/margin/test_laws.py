@@ -15,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from serving.margin.liquidation_prices import liquidation_prices
+from serving.margin.liquidation_prices import liquidation_prices, policy_surplus, rule_surplus
 from serving.margin.moved_market import moved_market
-from serving.margin.objects import Account, Debt, MarginResult, OpenOrder, Position
+from serving.margin.objects import Account, Collateral, Debt, MarginResult, OpenOrder, Position
 from serving.margin.policy import MarginPolicy, PathPolicy, ScenarioPolicy, StaticPolicy
 from serving.margin.prepared import Prepared, prepare
 from serving.margin.quote import charges_of, quote
+from serving.margin.rules.fixed_rate import Parameters
 from serving.margin.running import running
 from serving.margin.scan_policy import ScanPolicy
 from tests.serving.margin import changed_markets as changed
@@ -346,7 +347,7 @@ def test_at_its_liquidation_price_an_account_has_its_maintenance_margin(pairs: t
     account = changed.holding(*pairs)
     entered = (replace(p, entry_price=market.quotes[p.instrument].mark) for p in account.positions)
     account = replace(account, positions=tuple(entered))
-    found = liquidation_prices(account, market, MarginPolicy(), [markets.forecasts()])
+    found = liquidation_prices(account, market, policy_surplus(MarginPolicy(), [markets.forecasts()]))
     assert any(price for pair in found.values() for price in pair)
     for coin, (below, above) in found.items():
         for price, away in ((below, -1), (above, 1)):
@@ -362,6 +363,21 @@ def test_at_its_liquidation_price_an_account_has_its_maintenance_margin(pairs: t
             assert -slack <= there.levels.equity - there.maintenance < 2
             assert beyond.levels.equity <= beyond.maintenance
             assert beyond.levels.state == "liquidation"
+
+
+@pytest.mark.parametrize("quantity", [2, -2])
+def test_a_liquidation_price_under_a_rate_is_that_of_the_formula(quantity: int) -> None:
+    """W + q(P - P0) = r|q|P, in a coin of 1.0001 dollars that the rule counts notionals in."""
+    market = changed.small_market()
+    account = changed.holding(("BTC-PERP", quantity), collateral=(Collateral(asset="USD", quantity=Decimal(30_000)),))
+    rate = Parameters(initial_rate=Decimal("0.1"), maintenance_rate=Decimal("0.05"))
+    found = liquidation_prices(account, market, rule_surplus("fixed_rate", rate, MarginPolicy(), []))
+    at_mark = float(market.quotes["BTC-PERP"].mark)
+    price = (quantity * at_mark - 30_000 / 1.0001) / (quantity - 0.05 * abs(quantity))
+    spot = price * markets.SPOT["BTC"] / at_mark
+    below, above = found["BTC"]
+    assert float((below if quantity > 0 else above) or 0) == pytest.approx(spot, rel=1e-6)
+    assert (above if quantity > 0 else below) is None
 
 
 def test_the_joint_law_is_the_worst_of_those_tried() -> None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import margincast
@@ -15,6 +16,7 @@ from serving.margin.objects.documents import read, write
 from serving.margin.priced_market import price_market
 from serving.margin.rules import RULES
 from serving.margin.what_if import traded
+from serving.margin_explanation import Explanation
 from tests.serving.margin import changed_markets as changed
 from tests.serving.margin import markets
 
@@ -120,6 +122,25 @@ def test_explain_names_ranges_scenarios_and_positions(run: Any) -> None:
         assert said in out
     for symbol in ("BTC-PERP", "BTC-27SEP24-70000-C", "ETH-PERP", "SOL-PERP"):
         assert symbol in out
+
+
+@pytest.mark.parametrize("words", [ALL, [*INPUTS, "--rule", "span"]])
+def test_an_explanation_as_json_says_what_the_tables_say(run: Any, words: list[str]) -> None:
+    _, printed, _ = run("explain", *words)
+    code, out, _ = run("explain", *words, "--json")
+    found = msgspec.json.decode(out, type=Explanation)
+    assert code == 0
+    assert found.result == quoted(run, *words)
+    for one in found.ranges:
+        assert f"{-100 * one.down_frac:.2f} / {100 * one.up_frac:+.2f}" in printed
+    for worst in found.worst_scenarios:
+        assert re.search(rf"{re.escape(worst.scenario)} .* {worst.loss_usd:,.2f}", printed)
+    assert [one.underlying for one in found.liquidations] == ["BTC", "ETH", "SOL"]
+    for price in (p for one in found.liquidations for p in (one.below, one.above) if p is not None):
+        assert f"{price:,f}" in printed
+    assert (found.challenger is None) == (not found.ranges) == ("--rule" in words)
+    if found.challenger is not None:
+        assert f"{found.challenger.sensitivity_usd:,.2f} by sensitivities" in printed
 
 
 @pytest.mark.parametrize("rule", [None, "derive_portfolio", "span"])
