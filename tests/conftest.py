@@ -1,5 +1,6 @@
 """Shared fixtures: a slice of the packaged real sample, its panel, and a briefly trained network."""
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,9 @@ from training.provenance import provenance
 # The first example may compile a loop; the same examples every time, whoever runs them.
 settings.register_profile("unhurried", deadline=None, derandomize=True, database=None)
 settings.load_profile("unhurried")
+# Workers of pytest-xdist are given a width, which a console made at import would keep.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
 
 SLICE_END = "2020-08-20"
 TRAINED_UNTIL = "2020-06-30T23:00"

@@ -17,6 +17,7 @@ from serving.margin.unit_greeks import UnitGreeks, unit_greeks
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 DAY_S: Final = 86_400
 
 
@@ -26,8 +27,8 @@ class Closing:
 
     ``sides``: by underlying, what stands against selling and against buying. ``widths``, shape (2, u, h): range
     down and up over each of ``horizons_s``, of which the first is the liquidation time. ``mpor_s``: period of risk of
-    initial margin. ``expiry``, shape (n,): index of each instrument's expiry. ``half_spread_vol``: of each
-    expiry, NaN where it is not known.
+    initial margin. ``holed``: which underlyings' ranges rest on a forecast with a hole, shape (u,). ``expiry``, shape
+    (n,): index of each instrument's expiry. ``half_spread_vol``: of each expiry, NaN where it is not known.
     """
 
     greeks: UnitGreeks
@@ -35,6 +36,7 @@ class Closing:
     mpor_s: int
     horizons_s: FloatArray
     widths: FloatArray
+    holed: BoolArray
     expiry: IntArray
     half_spread_vol: FloatArray
 
@@ -50,7 +52,9 @@ def closing_of(market: PricedMarket, ranges: Ranges, forecasts: Sequence[Forecas
     sides = tuple(_sides(market, u, ranges, forecasts, policy) for u in range(len(market.underlyings)))
     expiry, half = _expiries(market)
     times = np.array(horizons, dtype=np.float64)
-    return Closing(unit_greeks(market), sides, ranges.horizon_s, times, widths, expiry, half)
+    lacking = frozenset(name for r in found if r.horizon_s <= ranges.horizon_s for name in r.holed)
+    holed = np.array([name in lacking for name in market.underlyings], dtype=bool)
+    return Closing(unit_greeks(market), sides, ranges.horizon_s, times, widths, holed, expiry, half)
 
 
 def _sides(

@@ -167,15 +167,24 @@ def _growth(closing: Closing, u: int, size: float, base_s: float) -> float:
 
     .. math:: h_{eff} = h_0 + \frac{|Q|}{\pi V}
 
+    Where a forecast has a hole at :math:`h_0`, what stands for it may be wider than what is forecast over the longer
+    time, and the range grows by the root of time at least.
+
     Parameters
     ----------
     base_s : :math:`h_0`, that of initial or of maintenance margin.
     """
     wanted = period_s(base_s, size, closing.sides[u][0])
-    both = closing.widths[:, u]
+    grown = _grown(closing.widths, u, closing.horizons_s, wanted, float(base_s))
+    return max(grown, sqrt(wanted / base_s)) if closing.holed[u] else grown
+
+
+@compiled
+def _grown(widths: FloatArray, u: int, horizons_s: FloatArray, wanted_s: float, base_s: float) -> float:
+    """Range of an underlying over a time relative to that over another, of the side where that is more."""
     return max(
-        _width(both[side], closing.horizons_s, wanted) / _width(both[side], closing.horizons_s, float(base_s))
-        for side in (0, 1)
+        _width(widths[0, u], horizons_s, wanted_s) / _width(widths[0, u], horizons_s, base_s),
+        _width(widths[1, u], horizons_s, wanted_s) / _width(widths[1, u], horizons_s, base_s),
     )
 
 

@@ -3,9 +3,12 @@ r"""Loss over the time that closing takes: every scenario once more, with the ra
 A loss that is convex in the move (short options) grows faster than the range, so that scaling it would say too
 little. The scenarios are therefore valued again at a few growths of the range, and between them
 
-.. math:: L(g) \approx L(g_0) + \frac{g - g_0}{g_1 - g_0} (L(g_1) - L(g_0)) \ge g \, L(1),
+.. math::
 
-a chord, which lies above what is convex. What is not convex is taken as proportional: never less than before.
+   L(g) \approx \max\Bigl(L_0 + \frac{g - g_0}{g_1 - g_0} (L_1 - L_0), \min\bigl(\frac{g}{g_0} L_0, L_1\bigr)\Bigr):
+
+the chord lies above what is convex; what is concave (options bought, which are worth nothing at worst) is below the
+proportion and below its loss at the wider range. A loss never shrinks as the range grows.
 """
 
 from dataclasses import replace
@@ -17,20 +20,19 @@ from numpy.typing import NDArray
 
 from features.compiled import compiled
 from serving.margin.policy import ScenarioPolicy
-from serving.margin.priced_market import PricedMarket
 from serving.margin.ranges import Ranges
 from serving.margin.scenarios import scenarios_of
-from serving.margin.units import unit_pnl
+from serving.margin.scenarios.scenario_set import ScenarioSet, joined
 
 FloatArray = NDArray[np.float64]
-GROWTHS: Final = (sqrt(2.0), 2.0, 4.0, 8.0)
+GROWTHS: Final = (sqrt(2.0), 2.0, 4.0, 8.0, 32.0)
 _GROWTHS: Final = np.array(GROWTHS)
 
 
-def wider_unit_pnl(market: PricedMarket, ranges: Ranges, policy: ScenarioPolicy) -> FloatArray:
-    """Profit of one contract in every scenario at every growth of the range, USD, shape (growths * s, n)."""
+def wider_scenarios(ranges: Ranges, policy: ScenarioPolicy) -> ScenarioSet:
+    """Every scenario at every growth of the range, growth by growth."""
     grown = (replace(ranges, down=np.minimum(ranges.down * g, 1.0), up=ranges.up * g) for g in GROWTHS)
-    return np.concatenate([unit_pnl(market, scenarios_of(wide, policy), policy) for wide in grown])
+    return joined([scenarios_of(wide, policy) for wide in grown])
 
 
 @compiled
@@ -48,8 +50,8 @@ def losses_by_growth(pnl: FloatArray) -> FloatArray:
     growths = _GROWTHS.size
     scenarios = pnl.shape[0] // growths
     out = np.zeros((growths, pnl.shape[1]))
-    for row in range(pnl.shape[0]):
-        for u in range(pnl.shape[1]):
+    for u in range(pnl.shape[1]):
+        for row in range(pnl.shape[0]):
             loss = -pnl[row, u]
             if loss > out[row // scenarios, u] or np.isnan(loss):  # nothing is larger than NaN: it stays
                 out[row // scenarios, u] = loss
@@ -68,7 +70,7 @@ def added_by_time(losses: FloatArray, wider: FloatArray, growth: FloatArray) -> 
 
     Notes
     -----
-    Beyond the last growth the loss goes on in proportion.
+    Beyond the last growth the loss goes on as on the last chord.
     """
     added = np.zeros(losses.size)
     for u in range(losses.size):
@@ -76,10 +78,12 @@ def added_by_time(losses: FloatArray, wider: FloatArray, growth: FloatArray) -> 
         for k in range(_GROWTHS.size):
             if growth[u] <= before:
                 break
-            then, reached = _GROWTHS[k], max(wider[k, u], losses[u] * _GROWTHS[k], loss)
-            share = min((growth[u] - before) / (then - before), 1.0)
-            added[u] = loss + share * (reached - loss) - losses[u]
+            then, reached = _GROWTHS[k], max(wider[k, u], loss)
+            beyond = k + 1 == _GROWTHS.size and growth[u] > then
+            share = (
+                (growth[u] - before) / (then - before) if beyond else min((growth[u] - before) / (then - before), 1.0)
+            )
+            chord = loss + share * (reached - loss)
+            added[u] = max(chord, min(loss * growth[u] / before, reached)) - losses[u]
             before, loss = then, reached
-        if growth[u] > before:
-            added[u] = loss * growth[u] / before - losses[u]
     return added

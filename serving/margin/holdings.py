@@ -16,6 +16,7 @@ from serving.margin.priced_market import PricedMarket
 
 FloatArray = NDArray[np.float64]
 FARTHEST_ENTRY: Final = 1_000.0  # times the mark, or a share of it: beyond, it is no price
+ZERO: Final = Decimal(0)
 SHORT_FACTOR: Final = 2.0  # a price that is not known may have doubled
 
 
@@ -61,7 +62,7 @@ def book_of(account: Account, positions: Sequence[Position], market: PricedMarke
         If a position is larger than the policy's ``largest_position_usd``.
     """
     held = [_placed(p.instrument, float(p.quantity), market, policy) for p in positions]
-    ordered = [_placed(o.instrument, _signed(o), market, policy) for o in account.orders]
+    ordered = [_placed(o.instrument, _signed(o), market, policy, o.price) for o in account.orders]
     notes = tuple(note for _, _, _, note in (*held, *ordered) if note)
     holding = _holding([(row, quantity) for row, quantity, _, _ in held], market)
     book = Book(
@@ -80,8 +81,10 @@ def _signed(order: OpenOrder) -> float:
     return float(order.quantity) if order.side == "buy" else -float(order.quantity)
 
 
-def _placed(symbol: str, quantity: float, market: PricedMarket, policy: MarginPolicy) -> tuple[int, float, float, str]:
-    """Row, quantity, worst loss where it has no price, and the reason."""
+def _placed(
+    symbol: str, quantity: float, market: PricedMarket, policy: MarginPolicy, price: Decimal = ZERO
+) -> tuple[int, float, float, str]:
+    """Row, quantity, worst loss where it has no price, and the reason; ``price``: of an order, paid as it fills."""
     try:
         return market.row(symbol), quantity, 0.0, ""
     except (UnknownInstrumentError, ExpiredError):
@@ -89,21 +92,25 @@ def _placed(symbol: str, quantity: float, market: PricedMarket, policy: MarginPo
     except DataError as fault:
         if policy.missing == "refuse":
             raise
-        worst = _worst(symbol, quantity, market)
+        worst = _worst(symbol, quantity, float(price), market)
         return 0, 0.0, worst, f"{fault}; charged at its worst, {worst:.2f} USD, and worth nothing as an asset"
 
 
-def _worst(symbol: str, quantity: float, market: PricedMarket) -> float:
-    """Loss of what has no price: a long loses all, a short twice that; a long option was worth nothing."""
+def _worst(symbol: str, quantity: float, price: float, market: PricedMarket) -> float:
+    """Loss of what has no price: a long all that it is worth or was bought for, a short twice that.
+
+    A long option was worth nothing; one that an order buys costs the order's ``price``, 0 of a position.
+    """
     terms = market.snapshot.instruments[market.symbols[symbol]]
     if terms.underlying not in market.snapshot.underlyings:
         raise MarketError(f"{symbol}: the market has no underlying {terms.underlying}; nothing can stand for its price")
     spot = float(market.snapshot.underlyings[terms.underlying].spot)
-    whole = abs(quantity) * float(terms.multiplier) * (1.0 if terms.contract == "inverse" else spot)
+    size, inverse = abs(quantity) * float(terms.multiplier), terms.contract == "inverse"
     if terms.is_option:
-        whole = abs(quantity) * float(terms.multiplier) * max(spot, float(terms.strike or 0))
-        return 0.0 if quantity >= 0 else SHORT_FACTOR * whole
-    return whole if quantity >= 0 else SHORT_FACTOR * whole
+        paid = size * price * (spot if inverse else 1.0)
+        return paid if quantity >= 0 else SHORT_FACTOR * size * max(spot, float(terms.strike or 0))
+    whole = size * (1.0 if inverse else spot)
+    return max(whole, 0.0 if inverse else size * price) if quantity >= 0 else SHORT_FACTOR * whole
 
 
 def _holding(rows: list[tuple[int, float]], market: PricedMarket) -> Holding:

@@ -33,7 +33,7 @@ def order_losses(unit: FloatArray, orders: Holding, gap_usd: FloatArray, width: 
     gap_usd : array of shape (o,), loss at once by filling at the order's price instead of at the mark, not negative.
     width : number of underlyings.
     """
-    out = np.zeros((len(unit), width))
+    out = np.zeros((len(unit), width), order="F")
     _add(unit, orders.instrument, orders.underlying, orders.quantity, gap_usd, out)
     return out
 
@@ -43,8 +43,8 @@ def _add(
     unit: FloatArray, instrument: IntArray, underlying: IntArray, quantity: FloatArray, gap: FloatArray, out: FloatArray
 ) -> None:
     """Sum over orders, in their order, of the losses that are losses; NaN stays NaN."""
-    for s in range(unit.shape[0]):
-        for o in range(instrument.size):
+    for o in range(instrument.size):
+        for s in range(unit.shape[0]):
             loss = gap[o] - quantity[o] * unit[s, instrument[o]]
             if not loss <= 0.0:
                 out[s, underlying[o]] += loss

@@ -124,6 +124,8 @@ class StaticPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ``ranges``: by underlying; ``range_frac`` for all others. ``maintenance_frac``: share of it for maintenance.
     ``least_frac``: of it, below which no forecast brings a range: a forecast so calm is more likely wrong.
     ``greatest_age_s``: a forecast older than that counts as expired, whatever it says of itself.
+    ``hole_frac``: of the scan, charged where a forecast lacks a horizon or a part of its history. What stands for
+    that makes the range wider; what loses most within it (bought options) would pay nothing for the hole.
     """
 
     range_frac: float = 0.20
@@ -132,6 +134,7 @@ class StaticPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     maintenance_frac: float = 0.6
     least_frac: float = 0.25
     greatest_age_s: float = 21_600.0
+    hole_frac: float = 0.05
 
     def __post_init__(self) -> None:
         """Refuse ranges that would not cover anything."""
@@ -144,6 +147,7 @@ class StaticPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         fraction(self.maintenance_frac, "policy: static.maintenance_frac", SettingError)
         fraction(self.least_frac, "policy: static.least_frac", SettingError)
         positive(self.greatest_age_s, "policy: static.greatest_age_s", SettingError)
+        fraction(self.hole_frac, "policy: static.hole_frac", SettingError)
 
 
 def policy_of(document: dict[str, Any]) -> "MarginPolicy":

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.margin.closing import Closing, closing_of
-from serving.margin.closing_time import wider_unit_pnl
+from serving.margin.closing_time import wider_scenarios
 from serving.margin.contingent import Contingent, contingent_of
+from serving.margin.expired import unexpired
 from serving.margin.objects import ForecastSet, MarketSnapshot
 from serving.margin.paths import JointPaths, joint_paths
 from serving.margin.policy import MarginPolicy
@@ -33,9 +34,11 @@ OLD_PATHS: Final = "the residuals' forecast has expired: their joint paths hold 
 class Stress:
     """Scenarios over one period of risk and what one contract of everything loses in them.
 
+    Profits lie in memory instrument by instrument: an account sums a few columns of many.
     ``unit``, shape (s, n): USD profit of one contract; ``wider``, shape (growths * s, n): where the
     range has grown while an account is closed. ``path_unit``, shape (paths, n): the same on
-    the joint paths, each underlying on its own rows; None without paths.
+    the joint paths, each underlying on its own rows; None without paths. ``hole``, shape (u,): share of the scan
+    that is charged where a range rests on a forecast with a hole, else 0.
     """
 
     ranges: Ranges
@@ -44,11 +47,15 @@ class Stress:
     wider: FloatArray
     paths: JointPaths | None
     path_unit: FloatArray | None
+    hole: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What all accounts of one instant share."""
+    """What all accounts of one instant share.
+
+    ``before``: the same as if no forecast had expired, below which nothing falls; None where none has.
+    """
 
     market: PricedMarket
     policy: MarginPolicy
@@ -57,6 +64,7 @@ class Prepared:
     maintenance: Stress
     closing: Closing
     contingent: Contingent
+    before: "Prepared | None" = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -74,11 +82,17 @@ def prepare(market: MarketSnapshot, policy: MarginPolicy, forecasts: Sequence[Fo
     forecasts : in order of preference: the model's, then what stands in for it.
     """
     priced = price_market(market)
+    prepared = _prepared(priced, policy, tuple(forecasts))
+    before = unexpired(forecasts, market.as_of_ns, policy)
+    return prepared if before is None else replace(prepared, before=_prepared(priced, policy, before))
+
+
+def _prepared(priced: PricedMarket, policy: MarginPolicy, forecasts: tuple[ForecastSet, ...]) -> Prepared:
     maintenance = _stress(priced, policy, forecasts, policy.scan.liquidation_s)
     initial = _wider(_stress(priced, policy, forecasts, policy.scan.mpor_s), maintenance)
     closing = closing_of(priced, initial.ranges, forecasts, policy)
     contingent = contingent_of(priced, closing.greeks, initial.ranges, policy)
-    return Prepared(priced, policy, tuple(forecasts), initial, maintenance, closing, contingent)
+    return Prepared(priced, policy, forecasts, initial, maintenance, closing, contingent)
 
 
 def _wider(initial: Stress, maintenance: Stress) -> Stress:
@@ -88,17 +102,19 @@ def _wider(initial: Stress, maintenance: Stress) -> Stress:
     """
     names = tuple(f"maintenance: {name}" for name in maintenance.scenarios.names)
     every = joined([initial.scenarios, replace(maintenance.scenarios, names=names)])
-    return replace(initial, scenarios=every, unit=np.concatenate([initial.unit, maintenance.unit]))
+    unit = np.asfortranarray(np.concatenate([initial.unit, maintenance.unit]))
+    return replace(initial, scenarios=every, unit=unit, hole=np.maximum(initial.hole, maintenance.hole))
 
 
 def _stress(priced: PricedMarket, policy: MarginPolicy, forecasts: Sequence[ForecastSet], horizon_s: int) -> Stress:
     as_of_ns = priced.snapshot.as_of_ns
     ranges = ranges_of(priced.underlyings, forecasts, as_of_ns, policy, horizon_s)
     scenarios = scenarios_of(ranges, policy.scenarios)
-    unit = unit_pnl(priced, scenarios, policy.scenarios)
-    wider = wider_unit_pnl(priced, ranges, policy.scenarios)
+    every = joined([scenarios, wider_scenarios(ranges, policy.scenarios)])
+    unit, wider = map(np.asfortranarray, np.split(unit_pnl(priced, every, policy.scenarios), [scenarios.size]))
     given = sorted((f for f in forecasts if f.residuals), key=lambda f: not is_fresh(f, as_of_ns, policy))
     fresh = bool(given) and is_fresh(given[0], as_of_ns, policy)
     paths = joint_paths(ranges, given[0].residuals if given else None, policy.paths, fresh=fresh)
-    path_unit = None if paths is None else unit_pnl(priced, paths.scenarios, policy.scenarios)
-    return Stress(ranges, scenarios, unit, wider, paths, path_unit)
+    path_unit = None if paths is None else np.asfortranarray(unit_pnl(priced, paths.scenarios, policy.scenarios))
+    hole = np.array([policy.static.hole_frac * (name in ranges.holed) for name in ranges.underlyings])
+    return Stress(ranges, scenarios, unit, wider, paths, path_unit, hole)

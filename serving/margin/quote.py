@@ -13,6 +13,7 @@ from serving.margin.charge import Charge
 from serving.margin.closing_costs import closing_charges
 from serving.margin.contingent import contingent_charges
 from serving.margin.debts import debt_rows, with_debts
+from serving.margin.expired import held_up
 from serving.margin.funds import Funds, funds_of
 from serving.margin.holdings import Book, book_of
 from serving.margin.levels import levels
@@ -52,6 +53,9 @@ def _quoted(account: Account, prepared: Prepared) -> MarginResult:
     funds = funds_of(account, book, prepared)
     rows = [*_rows(cross, account), *debt_rows(account)]
     owed = with_debts(charges, account, prepared)
+    if prepared.before is not None:
+        before, _, _ = charges_of(prepared.before, book)
+        owed.append(held_up(owed, with_debts(before, account, prepared.before)))
     result = _result(account, prepared, POLICY, owed, rows, funds, (*notes, *funds.notes))
     return msgspec.structs.replace(
         result,

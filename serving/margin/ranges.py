@@ -34,7 +34,8 @@ class Ranges:
 
     ``vol_up``: relative rise of implied volatility at 30 days that was forecast, 0 where none was.
     ``sigma``: root of the forecast variance of the log return, for joint paths; NaN where none was.
-    ``fresh``: underlyings whose forecast may still be used.
+    ``fresh``: underlyings whose forecast may still be used. ``holed``: those whose forecast, though fresh, lacks
+    the horizon or a part of its history.
     """
 
     underlyings: tuple[str, ...]
@@ -45,6 +46,7 @@ class Ranges:
     sigma: FloatArray
     notes: tuple[str, ...]
     fresh: frozenset[str] = frozenset()
+    holed: frozenset[str] = frozenset()
 
 
 def ranges_of(
@@ -66,25 +68,27 @@ def ranges_of(
         If a forecast was made after the market was taken: it saw another market.
     """
     _refuse_future(forecasts, as_of_ns)
-    rows, notes, fresh = [], [], set()
+    rows, notes, fresh, holed = [], [], set(), set()
     for name in underlyings:
-        row, young, why = _row(name, forecasts, as_of_ns, policy, horizon_s)
+        row, young, holes, why = _row(name, forecasts, as_of_ns, policy, horizon_s)
         rows.append(row)
-        notes += why
+        notes += [*holes, *why]
         if young:
             fresh.add(name)
+        if holes:
+            holed.add(name)
     table = np.array(rows, dtype=np.float64).reshape(len(rows), 4)
     down, up, vol_up, sigma = (np.ascontiguousarray(table[:, i]) for i in range(4))
-    return Ranges(
-        tuple(underlyings), horizon_s, np.minimum(down, 1.0), up, vol_up, sigma, tuple(notes), frozenset(fresh)
-    )
+    names, sets = tuple(underlyings), (frozenset(fresh), frozenset(holed))
+    return Ranges(names, horizon_s, np.minimum(down, 1.0), up, vol_up, sigma, tuple(notes), *sets)
 
 
 def _row(
     name: str, forecasts: Sequence[ForecastSet], as_of_ns: int, policy: MarginPolicy, horizon_s: int
-) -> tuple[tuple[float, float, float, float], bool, list[str]]:
-    """Down, up, volatility rise and sigma of one underlying, whether it is fresh, the reasons of every fallback."""
+) -> tuple[tuple[float, float, float, float], bool, list[str], list[str]]:
+    """Down, up, volatility rise and sigma of one underlying, whether it is fresh, its holes, other fallbacks."""
     notes: list[str] = []
+    holes: list[str] = []
     sides, vol_up, sigma, young = [], 0.0, 0.0, True
     for side in SIDES:
         covering = [(f, tails) for f in forecasts if (tails := _tails(f, name, side, horizon_s))]
@@ -93,7 +97,7 @@ def _row(
         held = [_range(tail, as_of_ns, policy, horizon_s) for _, tails in expired for tail in tails]
         if fresh:
             width = max(_range(tail, as_of_ns, policy, horizon_s) for tail in fresh[0])
-            notes += [note for tail in fresh[0] for note in _told(tail, name, side, horizon_s)]
+            holes += [note for tail in fresh[0] for note in _holes(tail, name, side, horizon_s)]
         else:
             width = _static(name, policy, horizon_s)
             models = ", ".join(forecast.model for forecast, _ in expired)
@@ -108,7 +112,7 @@ def _row(
             width = least
         vol_up = max([vol_up, *(tail.vol_move or 0.0 for _, tails in covering for tail in tails)])
         sides.append(max([width, *held]))
-    return (sides[0], sides[1], vol_up, sigma or float("nan")), young, notes
+    return (sides[0], sides[1], vol_up, sigma or float("nan")), young, holes, notes
 
 
 def is_fresh(forecast: ForecastSet, as_of_ns: int, policy: MarginPolicy) -> bool:
@@ -126,8 +130,8 @@ def _tails(forecast: ForecastSet, name: str, side: str, horizon_s: int) -> tuple
     return exact or (*shorter[-1:], *longer[:1])
 
 
-def _told(tail: Tail, name: str, side: str, horizon_s: int) -> list[str]:
-    """Reasons why a range is not simply what was forecast."""
+def _holes(tail: Tail, name: str, side: str, horizon_s: int) -> list[str]:
+    """What a forecast that is used does not say."""
     notes = []
     if tail.horizon_s != horizon_s:
         how = "scaled by the root of time" if tail.horizon_s < horizon_s else "used whole"

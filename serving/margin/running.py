@@ -16,11 +16,12 @@ from serving.margin.aggregate import Holding
 from serving.margin.closing_costs import ClosingCost, added_by_size, closing_cost, sizes, vega_charge
 from serving.margin.contingent import contingent_charges
 from serving.margin.debts import debt_charges
+from serving.margin.expired import NAME
 from serving.margin.holdings import Book, book_of, refuse_absurd
 from serving.margin.objects import Account
 from serving.margin.prepared import Prepared, Stress
 from serving.margin.quote import netted
-from serving.margin.scan_charges import fills, profits, with_orders
+from serving.margin.scan_charges import HOLE, fills, profits, with_orders
 from serving.margin.scan_loss import Profits, ScanLoss, scan_loss
 
 FloatArray = NDArray[np.float64]
@@ -50,6 +51,7 @@ class Running:
 
     ``initial``, ``maintenance``: USD profit of the positions over both periods of risk.
     ``costs``: of closing, by underlying. ``debts``: charge for them, initial and maintenance, USD.
+    ``before``: the same account as if no forecast had expired; None where none has.
     """
 
     prepared: Prepared
@@ -58,6 +60,7 @@ class Running:
     maintenance: Profits
     costs: tuple[ClosingCost, ...]
     debts: tuple[float, float]
+    before: "Running | None" = None
 
     def after(self, symbol: str, contracts: float) -> "Running":
         """The account after one trade at the mark.
@@ -86,7 +89,8 @@ class Running:
         costs[u] = closing_cost(prepared.closing, prepared.market, u, size, prepared.policy)
         initial = _moved(self.initial, prepared.initial, row, u, contracts)
         maintenance = _moved(self.maintenance, prepared.maintenance, row, u, contracts)
-        return Running(prepared, book, initial, maintenance, tuple(costs), self.debts)
+        before = None if self.before is None else self.before.after(symbol, contracts)
+        return Running(prepared, book, initial, maintenance, tuple(costs), self.debts, before)
 
     def _refuse_absurd(self, book: Book, row: int, u: int, symbol: str) -> None:
         """Refuse a trade after which the position is larger than the policy's largest."""
@@ -98,6 +102,14 @@ class Running:
 
     def figures(self) -> Figures:
         """The requirement as it stands, by component."""
+        now = self._figures()
+        if self.before is None:
+            return now
+        sums = (np.array(list(found.components.values())).sum(axis=0) for found in (now, self.before.figures()))
+        lack = np.maximum(-np.subtract(*sums), 0.0)
+        return Figures(now.components | {NAME: (float(lack[0]), float(lack[1]))})
+
+    def _figures(self) -> Figures:
         prepared = self.prepared
         paths = prepared.policy.paths
         losses = []
@@ -114,6 +126,10 @@ class Running:
         unpriced = float(np.add.reduce(self.book.unpriced))
         found = {
             "scan": both(lambda loss: float(np.add.reduce(loss.losses))),
+            HOLE: (
+                float(initial.losses @ prepared.initial.hole),
+                float(maintenance.losses @ prepared.maintenance.hole),
+            ),
             "inter-underlying credit": both(lambda loss: -loss.credit),
             "joint paths": both(lambda loss: loss.excess),
             "no price": (unpriced, unpriced),
@@ -141,7 +157,10 @@ def running(account: Account, prepared: Prepared) -> Running:
     AccountError, UnknownInstrumentError, ExpiredError, MarketError
         As :func:`serving.margin.quote.quote`.
     """
-    account = netted(account)
+    return _running(netted(account), prepared)
+
+
+def _running(account: Account, prepared: Prepared) -> Running:
     cross = tuple(p for p in account.positions if p.mode == "cross")
     book = book_of(account, cross, prepared.market, prepared.policy)
     closing, market, policy = prepared.closing, prepared.market, prepared.policy
@@ -150,7 +169,8 @@ def running(account: Account, prepared: Prepared) -> Running:
     costs = tuple(closing_cost(closing, market, u, size, policy) for u in range(width))
     owed = [float(np.add.reduce(part)) for part in debt_charges(account, prepared)]
     grids = profits(prepared.initial, book), profits(prepared.maintenance, book)
-    return Running(prepared, book, *grids, costs, (owed[0], owed[1]))
+    before = None if prepared.before is None else _running(account, prepared.before)
+    return Running(prepared, book, *grids, costs, (owed[0], owed[1]), before)
 
 
 def _traded(book: Book, row: int, u: int, contracts: float) -> Book:
@@ -168,10 +188,10 @@ def _traded(book: Book, row: int, u: int, contracts: float) -> Book:
 
 def _moved(pnl: Profits, stress: Stress, row: int, u: int, contracts: float) -> Profits:
     """Sums over scenarios and paths after a trade in one instrument."""
-    grid, wider, paths = pnl.grid.copy(), pnl.wider.copy(), pnl.paths
+    grid, wider, paths = pnl.grid.copy("K"), pnl.wider.copy("K"), pnl.paths
     grid[:, u] += contracts * stress.unit[:, row]
     wider[:, u] += contracts * stress.wider[:, row]
     if paths is not None and stress.path_unit is not None:
-        paths = paths.copy()
+        paths = paths.copy("K")
         paths[:, u] += contracts * stress.path_unit[:, row]
     return Profits(grid, wider, paths)

@@ -1,6 +1,7 @@
 """The scan as charges: worst scenarios, credit between underlyings, joint paths, open orders, what has no price."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from serving.margin.prepared import Prepared, Stress
 from serving.margin.scan_loss import Profits, ScanLoss, path_contributions, scan_loss
 
 FloatArray = NDArray[np.float64]
+HOLE: Final = "incomplete forecast"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,10 @@ def scanned(stress: Stress, book: Book, policy: PathPolicy) -> Scanned:
     """Scan one account over one period of risk and give every component to the rows that cause it."""
     held = profits(stress, book)
     loss = scan_loss(held, stress.paths, policy, filled(stress, book), fills(held, stress, book))
+    worst = _worst_parts(stress, book, loss)
     parts = {
-        "scan": _worst_parts(stress, book, loss),
+        "scan": worst,
+        HOLE: worst * stress.hole[book.rows.underlying],
         "inter-underlying credit": np.zeros(len(book.unpriced)),
         "joint paths": np.zeros(len(book.unpriced)),
         "no price": book.unpriced,

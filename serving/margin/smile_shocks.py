@@ -29,17 +29,19 @@ def shaped_vols(market: PricedMarket, rows: IntArray, scenarios: ScenarioSet, vo
     vol : volatilities after the plain shock, shape (s, o).
     """
     slices = _slices(market, rows)
-    shaped = [s for s in range(scenarios.size) if scenarios.tilt[s] or scenarios.wing[s]]
+    shapes = np.column_stack([scenarios.tilt, scenarios.wing])
+    shocks = [shape for shape in np.unique(shapes, axis=0) if shape.any()]
     for svi, columns in slices:
         k = np.log(market.options.strike[rows[columns]] / market.options.forward[rows[columns]])
         base = market.options.vol[rows[columns]]
         before = np.sqrt(svi.total_variance(k))
-        for s in shaped:
-            shock = Shock(1.0, RHO_PER_SKEW * float(scenarios.tilt[s]), float(1.0 + scenarios.wing[s]) ** -2)
+        for tilt, wing in shocks:
+            shock = Shock(1.0, RHO_PER_SKEW * float(tilt), float(1.0 + wing) ** -2)
             own = base * np.sqrt(shocked(svi, shock).svi.total_variance(k)) / before
-            plain = vol[s, columns]
+            of_shape = np.ix_(np.flatnonzero((shapes == (tilt, wing)).all(axis=1)), columns)
+            plain = vol[of_shape]
             same_way = (own - base) * (plain - base) >= 0
-            vol[s, columns] = np.where(same_way & (np.abs(own - base) > np.abs(plain - base)), own, plain)
+            vol[of_shape] = np.where(same_way & (np.abs(own - base) > np.abs(plain - base)), own, plain)
     return vol
 
 

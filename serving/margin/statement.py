@@ -63,18 +63,33 @@ def statement(charges: Sequence[Charge], rows: Sequence[Row]) -> Statement:
         Component(name=name, initial=usd(int(i)), maintenance=usd(int(m)))
         for name, i, m in zip(names, initial.sum(axis=1), maintenance.sum(axis=1), strict=True)
     )
-    positions = tuple(
-        PositionMargin(
-            instrument=row.instrument,
-            mode=row.mode,
-            quantity=row.quantity,
-            initial=sum(parts) * CENT,
-            maintenance=kept * CENT,
-            components={name: part * CENT for name, part in zip(names, parts, strict=True) if part},
-        )
-        for row, parts, kept in zip(rows, initial.T.tolist(), maintenance.sum(axis=0).tolist(), strict=True)
-    )
+    positions = _positions(rows, names, initial, maintenance.sum(axis=0).tolist())
     return Statement(usd(int(initial.sum())), usd(int(maintenance.sum())), components, positions)
+
+
+def _positions(
+    rows: Sequence[Row], names: Sequence[str], initial: IntArray, maintenance: list[int]
+) -> tuple[PositionMargin, ...]:
+    """Each row's part, in all and by component; ``initial``: cents by component and row, ``maintenance``: by row."""
+    parts: list[dict[str, Decimal]] = [{} for _ in rows]
+    for name, line in zip(names, initial.tolist(), strict=True):
+        for own, amount in zip(parts, line, strict=True):
+            if amount:
+                own[name] = amount * CENT
+    sums = zip(rows, parts, initial.sum(axis=0).tolist(), maintenance, strict=True)
+    return tuple(
+        [
+            PositionMargin(
+                instrument=row.instrument,
+                mode=row.mode,
+                quantity=row.quantity,
+                initial=whole * CENT,
+                maintenance=kept * CENT,
+                components=own,
+            )
+            for row, own, whole, kept in sums
+        ]
+    )
 
 
 def _floored(initial: IntArray, maintenance: IntArray, lacking: int) -> tuple[IntArray, IntArray]:

@@ -30,6 +30,7 @@ from serving.margin.liquidity.side import StressedSide
 FloatArray = NDArray[np.float64]
 DAY_S = 86_400.0
 HALVINGS = 60
+SENSELESS = "a quantity to close is negative or not finite; give its size, and choose the side by its sign"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,9 @@ def liquidation_cost(side: StressedSide, quantity: float) -> LiquidationCost:
     >>> liquidation_cost(side, 6.0)
     LiquidationCost(half_spread=6.0, walk=1.0, slices=0.0, horizon_s=0.0, notes=())
     """
-    half_spread, walk, slices, horizon_s = liquidation_costs(side, np.array([quantity], dtype=np.float64))[0].tolist()
+    if not 0 <= quantity < math.inf:
+        raise AccountError(SENSELESS)
+    half_spread, walk, slices, horizon_s = _walked(side, np.array([quantity], dtype=np.float64))[0].tolist()
     return LiquidationCost(half_spread, walk, slices, horizon_s, side.notes)
 
 
@@ -96,9 +99,11 @@ def liquidation_costs(side: StressedSide, quantities: FloatArray) -> FloatArray:
         If a quantity is negative or not finite.
     """
     if not (np.isfinite(quantities).all() and (quantities >= 0).all()):
-        raise AccountError(
-            "a quantity to close is negative or not finite; give its size, and choose the side by its sign"
-        )
+        raise AccountError(SENSELESS)
+    return _walked(side, quantities)
+
+
+def _walked(side: StressedSide, quantities: FloatArray) -> FloatArray:
     policy = side.policy
     law = (policy.impact, policy.risk_z, policy.participation)
     scale = (side.half_spread, side.price * side.vol_day, side.volume_day)

@@ -64,8 +64,7 @@ def test_at_a_growth_it_is_the_scan_of_the_wider_range(held: tuple[tuple[str, in
     assert growth(account, small) == pytest.approx(grown, rel=1e-9)
     book = book_of(account, account.positions, small.market, small.policy)
     asked = prepare(small.market.snapshot, replace_range(small.policy, grown))
-    wide = scanned(asked.initial, book, small.policy.paths).loss
-    direct = max(float(wide.losses[0]), grown * float(scanned(small.initial, book, small.policy.paths).loss.losses[0]))
+    direct = float(scanned(asked.initial, book, small.policy.paths).loss.losses[0])
     assert scan_and_time(account, small) == pytest.approx(direct, rel=1e-6)
 
 
@@ -113,21 +112,34 @@ def test_a_trade_moves_the_figures_as_the_statement() -> None:
 
 
 def test_laws_of_the_chord() -> None:
-    losses, wider = (
-        np.array([1.0, 1.0, 0.0]),
-        np.array([[1.0, 3.0, 0.0], [1.0, 6, 2.0], [1.0, 20, 2.0], [1.0, 50, 2.0]]),
-    )
-    at = [added_by_time(losses, wider, np.full(3, g)) for g in (1.0, *GROWTHS, 16.0)]
+    losses = np.array([1.0, 1.0, 0.0])
+    wider = np.array([[1.0, 3, 0], [1.0, 6, 2], [1.0, 20, 2], [1.0, 50, 2], [1.0, 170, 2]])
+    at = [added_by_time(losses, wider, np.full(3, g)) for g in (1.0, *GROWTHS, 56.0)]
     np.testing.assert_allclose(at[0], 0.0)
-    np.testing.assert_allclose([row[0] for row in at[1:]], [*(g - 1 for g in GROWTHS), 15.0])  # flat: in proportion
-    np.testing.assert_allclose([row[1] for row in at[1:]], [2, 5, 19, 49, 99])  # beyond the last in proportion
-    np.testing.assert_allclose([row[2] for row in at[1:]], [0, 2, 2, 2, 4])  # what loses nothing within the range
+    np.testing.assert_allclose([row[0] for row in at[1:]], 0.0)  # what a wider range takes no more from
+    np.testing.assert_allclose([row[1] for row in at[1:]], [2, 5, 19, 49, 169, 289])  # beyond the last on its chord
+    np.testing.assert_allclose([row[2] for row in at[1:]], [0, 2, 2, 2, 2, 2])  # what loses nothing within the range
     middle = added_by_time(losses, wider, np.full(3, 3.0))
-    np.testing.assert_allclose(middle, [2.0, 12.0, 2.0])
+    np.testing.assert_allclose(middle, [0.0, 12.0, 2.0])
+
+
+def test_a_wider_range_that_misses_the_worst_takes_nothing_back() -> None:
+    wider = np.array([[4.0], [3.0], [9.0], [9.0], [9.0]])
+    at = [float(added_by_time(np.array([5.0]), wider, np.array([g]))[0]) for g in (1.2, 2.0, 3.0, 8.0, 20.0, 50.0)]
+    assert at == [0.0, 0.0, 2.5, 4.0, 4.0, 4.0]
+
+
+@pytest.mark.parametrize("stops_at", [1.1, 1.3, 1.7, 3.0, 6.0, 20.0])
+def test_what_grows_with_the_range_and_then_no_more_is_never_charged_below_that(stops_at: float) -> None:
+    """An option bought, which is worth nothing at worst: in proportion until then, exactly that from there on."""
+    wider = np.minimum(np.array(GROWTHS), stops_at)[:, None] * 10.0
+    for g in np.linspace(1.0, 32.0, 400).tolist():
+        added = float(added_by_time(np.array([10.0]), wider, np.array([g]))[0])
+        assert added == pytest.approx(10.0 * min(g, stops_at) - 10.0, rel=1e-12, abs=1e-9)
 
 
 def test_a_profit_that_is_none_is_refused_wherever_it_stands() -> None:
-    rows = np.zeros((8, 2))
+    rows = np.zeros((10, 2))
     rows[5, 1] = np.nan
     assert np.isnan(losses_by_growth(rows)[2, 1])
     small = ready("1e9")

@@ -112,35 +112,14 @@ def lowered(after: Prepared, accounts: list[Account]) -> list[str]:
     ]
 
 
-def sold(account: Account) -> Account:
-    """The account with every option sold: a grid of wider range may step over the strike of one bought."""
-    options = {i.symbol for i in changed.small_market().instruments if i.is_option}
-    return replace(
-        account,
-        positions=tuple(
-            replace(p, quantity=-abs(p.quantity)) if p.instrument in options else p for p in account.positions
-        ),
-    )
-
-
 @pytest.mark.parametrize("late", ["", "expired", "old"])
 def test_residuals_as_fat_as_the_forecast_may_go_without_lowering(late: str) -> None:
     assert lowered(with_residuals_of((), late), [drawn(seed) for seed in range(150)]) == []
 
 
 @pytest.mark.parametrize("late", ["expired", "old"])
-def test_a_whole_forecast_may_go_without_lowering_what_loses_more_the_further_prices_go(late: str) -> None:
-    after = with_residuals_of(("BTC", "ETH", "SOL"), late)
-    assert lowered(after, [sold(drawn(seed)) for seed in range(150)]) == []
-
-
-@pytest.mark.parametrize("late", ["expired", "old"])
-def test_a_whole_forecast_may_go_and_bought_options_need_a_hundredth_less_at_most(late: str) -> None:
-    """What loses most at a small move is seen by small moves of fixed size, between which a grid is blind."""
-    whole, after = (with_residuals_of(("BTC", "ETH", "SOL"), how) for how in ("", late))
-    for seed in range(150):
-        pairs = zip(figures(drawn(seed), whole), figures(drawn(seed), after), strict=True)
-        assert all(later >= 0.99 * before for before, later in pairs)
+def test_a_whole_forecast_may_go_without_lowering(late: str) -> None:
+    assert lowered(with_residuals_of(("BTC", "ETH", "SOL"), late), [drawn(seed) for seed in range(150)]) == []
 
 
 @pytest.mark.parametrize("name", ["BTC", "ETH", "SOL"])

@@ -1,6 +1,7 @@
 """An account as arrays: unrealised profit by hand, gaps of orders, what has no price."""
 
 from decimal import Decimal
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -116,10 +117,21 @@ def test_what_has_no_price_is_charged_at_its_worst(symbol: str, quantity: str, w
     assert f"charged at its worst, {worst:.2f} USD, and worth nothing as an asset" in found.notes[0]
 
 
-def test_an_order_without_a_price_is_charged_at_its_worst() -> None:
-    account = changed.holding(("ETH-PERP", 1), orders=(changed.order("BTC-PERP", "sell", "2", "1"),))
-    found = book(account, changed.without_quote("BTC-PERP"), CONSERVATIVE)
-    assert found.unpriced.tolist() == [0.0, 2 * 2 * 58_300]
+@pytest.mark.parametrize(
+    ("symbol", "side", "price", "worst"),
+    [
+        ("BTC-PERP", "sell", "1", 2 * 2 * 58_300), ("BTC-PERP", "buy", "1", 2 * 58_300),
+        ("BTC-PERP", "buy", "60000", 2 * 60_000), (changed.CALL, "buy", "2700", 2 * 2_700),
+        (changed.CALL, "sell", "2700", 2 * 2 * 58_300), ("BTC-USD", "buy", "60000", 2 * 10),
+    ],
+)  # fmt: skip
+def test_an_order_without_a_price_is_charged_at_its_worst(
+    symbol: str, side: Literal["buy", "sell"], price: str, worst: float
+) -> None:
+    """What it buys may be worth nothing once it is paid for."""
+    account = changed.holding(("ETH-PERP", 1), orders=(changed.order(symbol, side, "2", price),))
+    found = book(account, changed.without_quote(symbol), CONSERVATIVE)
+    assert found.unpriced.tolist() == [0.0, worst]
     assert found.gap_usd.tolist() == [0.0]
 
 

@@ -32,6 +32,7 @@ CENT = Decimal("0.01")
 LINEAR = (
     "scan", "inter-underlying credit", "joint paths", "no price", "basis", "short options", "funding", "stablecoin",
     "feed confidence", "old prices", "spread of options", "debts",
+    "incomplete forecast",
 )  # fmt: skip
 FASTER = ("liquidity", "time to close", "concentration")
 SEEDS = st.integers(0, 2**31)
@@ -45,9 +46,9 @@ def without_credit() -> Prepared:
 
 @cache
 def doubtful() -> Prepared:
-    """A market in which every contingency charges: fallen coin, old and doubtful prices, fat paths."""
+    """A market in which every contingency charges: fallen coin, old and doubtful prices, fat paths, no stressed day."""
     market = changed.with_asset("USDC", price_usd=Decimal("0.95"), age_s=600.0, confidence=0.5)
-    forecast = markets.forecasts()
+    forecast = changed.with_tails(lambda tail: replace(tail, stress=None))
     assert forecast.residuals is not None
     rows = tuple(tuple(3 * x for x in row) for row in forecast.residuals.rows)
     return prepare(market, MarginPolicy(), [replace(forecast, residuals=replace(forecast.residuals, rows=rows))])

@@ -1,0 +1,78 @@
+"""A forecast that lacks a horizon or a part of its history: bought options too pay no less for it."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from functools import cache
+from typing import Final
+
+import pytest
+from msgspec.structs import replace
+
+from features.errors import SettingError
+from serving.margin.objects import Account, MarginResult, Tail
+from serving.margin.policy import MarginPolicy, StaticPolicy
+from serving.margin.prepared import Prepared, prepare
+from serving.margin.quote import quote
+from serving.margin.scan_charges import HOLE
+from tests.serving.margin import changed_markets as changed
+from tests.serving.margin import markets
+from tests.serving.margin.test_expired_forecasts import drawn
+
+HOURS: Final = (1, 8, 24)
+
+
+def without(field: str, *hours: int) -> Callable[[Tail], Tail]:
+    """A tail without a part of its history, at some horizons."""
+    return lambda tail: replace(tail, **{field: None}) if tail.horizon_s in [3600 * h for h in hours] else tail
+
+
+@cache
+def whole() -> list[tuple[Account, MarginResult]]:
+    """Accounts and what they need while the forecast is whole."""
+    return [(account, quote(account, changed.prepared())) for account in map(drawn, range(250))]
+
+
+def lowered(prepared: Prepared) -> list[str]:
+    found = []
+    for account, before in whole():
+        after = quote(account, prepared)
+        if after.initial < before.initial or after.maintenance < before.maintenance:
+            found.append(str(account.positions))
+    return found
+
+
+@pytest.mark.parametrize("hours", [(1,), (8,), (24,), HOURS])
+@pytest.mark.parametrize("field", ["stress", "floor", "long_run", "vol_move", "depth_frac"])
+def test_a_part_of_the_history_may_lack_without_lowering(field: str, hours: tuple[int, ...]) -> None:
+    forecast = changed.with_tails(without(field, *hours))
+    assert lowered(prepare(changed.small_market(), MarginPolicy(), [forecast])) == []
+
+
+@pytest.mark.parametrize("hours", [(1,), (8,), (24,), (1, 24)])
+def test_a_horizon_may_lack_without_lowering(hours: tuple[int, ...]) -> None:
+    forecast = markets.forecasts()
+    tails = tuple(tail for tail in forecast.tails if tail.horizon_s not in [3600 * h for h in hours])
+    assert lowered(prepare(changed.small_market(), MarginPolicy(), [replace(forecast, tails=tails)])) == []
+
+
+def test_the_charge_is_a_share_of_the_scan_of_the_underlying_that_has_the_hole() -> None:
+    def hole(tail: Tail) -> Tail:
+        return without("stress", 8)(tail) if tail.underlying == "ETH" else tail
+
+    prepared = prepare(changed.small_market(), MarginPolicy(), [changed.with_tails(hole)])
+    eth, btc = (quote(changed.holding((symbol, 1)), prepared) for symbol in ("ETH-PERP", "BTC-PERP"))
+    assert float(changed.component(eth, HOLE)) == pytest.approx(0.05 * float(changed.component(eth, "scan")), abs=0.011)
+    assert changed.component(btc, HOLE) == 0
+    assert next(c.maintenance for c in eth.components if c.name == HOLE) == Decimal(
+        "0.00"
+    )  # one hour is forecast whole
+    assert any("stress" in note for note in eth.notes)
+
+
+def test_a_policy_may_set_it_and_a_negative_share_is_refused() -> None:
+    forecast = changed.with_tails(without("floor", *HOURS))
+    policy = MarginPolicy(static=StaticPolicy(hole_frac=0.0))
+    found = quote(changed.holding(("BTC-PERP", 1)), prepare(changed.small_market(), policy, [forecast]))
+    assert changed.component(found, HOLE) == 0
+    with pytest.raises(SettingError, match="hole_frac"):
+        StaticPolicy(hole_frac=-0.01)
