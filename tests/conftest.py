@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -32,6 +33,20 @@ for name in ("COLUMNS", "LINES"):
 
 SLICE_END = "2020-08-20"
 TRAINED_UNTIL = "2020-06-30T23:00"
+
+
+@pytest.fixture(scope="session")
+def first_states() -> dict[str, Any]:
+    """State of each test module's generator before any test has drawn from it."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def same_draws(request: pytest.FixtureRequest, first_states: dict[str, Any]) -> None:
+    """A module's ``RNG`` starts anew for each of its tests: what ran before, and in which process, changes no draw."""
+    rng = getattr(getattr(request.node, "module", None), "RNG", None)
+    if rng is not None:
+        rng.bit_generator.state = first_states.setdefault(request.node.module.__name__, rng.bit_generator.state)
 
 
 @pytest.fixture(scope="session", autouse=True)
