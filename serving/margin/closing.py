@@ -27,7 +27,7 @@ class Closing:
 
     ``sides``: by underlying, what stands against selling and against buying. ``widths``, shape (2, u, h): range
     down and up over each of ``horizons_s``, of which the first is the liquidation time. ``mpor_s``: period of risk of
-    initial margin. ``holed``: which underlyings' ranges rest on a forecast with a hole, shape (u,). ``expiry``, shape
+    initial margin. ``holed``: which underlyings' ranges rest on a fallback, shape (u,). ``expiry``, shape
     (n,): index of each instrument's expiry. ``half_spread_vol``: of each expiry, NaN where it is not known.
     """
 

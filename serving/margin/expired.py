@@ -5,6 +5,9 @@ over the strike where a bought option loses most, and the forecast that stands i
 therefore margined both ways, and what the second way asks for beyond the first is a component of its own:
 
 .. math:: \max\Bigl(0, \sum_c before_c - \sum_c now_c\Bigr)
+
+Of several forecasts the one that expired last is taken back, then the one before it and so on: what was asked for
+at each of these times is a floor.
 """
 
 from collections.abc import Sequence
@@ -14,6 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from features.clock import NS_PER_S
 from serving.margin.charge import Charge, allocated
 from serving.margin.money import up
 from serving.margin.objects import ForecastSet
@@ -25,13 +29,18 @@ NAME: Final = "expired forecast"
 
 
 def unexpired(forecasts: Sequence[ForecastSet], as_of_ns: int, policy: MarginPolicy) -> tuple[ForecastSet, ...] | None:
-    """The forecasts as if all had been made just now; None where none has expired."""
-    if all(is_fresh(f, as_of_ns, policy) for f in forecasts):
+    """The forecasts as if the one that expired last had been made just now; None where none has expired."""
+    late = [i for i, f in enumerate(forecasts) if not is_fresh(f, as_of_ns, policy)]
+    if not late:
         return None
-    return tuple(
-        f if is_fresh(f, as_of_ns, policy) else msgspec.structs.replace(f, as_of_ns=as_of_ns, expires_ns=as_of_ns + 1)
-        for f in forecasts
-    )
+    last = max(late, key=lambda i: _end_ns(forecasts[i], policy))
+    renewed = msgspec.structs.replace(forecasts[last], as_of_ns=as_of_ns, expires_ns=as_of_ns + 1)
+    return (*forecasts[:last], renewed, *forecasts[last + 1 :])
+
+
+def _end_ns(forecast: ForecastSet, policy: MarginPolicy) -> int:
+    """When a forecast may no longer be used."""
+    return min(forecast.expires_ns, forecast.as_of_ns + int(policy.static.greatest_age_s * NS_PER_S))
 
 
 def held_up(charges: Sequence[Charge], before: Sequence[Charge]) -> Charge:

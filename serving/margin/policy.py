@@ -124,8 +124,8 @@ class StaticPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ``ranges``: by underlying; ``range_frac`` for all others. ``maintenance_frac``: share of it for maintenance.
     ``least_frac``: of it, below which no forecast brings a range: a forecast so calm is more likely wrong.
     ``greatest_age_s``: a forecast older than that counts as expired, whatever it says of itself.
-    ``hole_frac``: of the scan, charged where a forecast lacks a horizon or a part of its history. What stands for
-    that makes the range wider; what loses most within it (bought options) would pay nothing for the hole.
+    ``hole_frac``: of the scan, charged where a forecast is missing, or lacks a horizon or a part of its history. What
+    stands for that makes the range wider; what loses most within it (bought options) would pay nothing for the hole.
     """
 
     range_frac: float = 0.20

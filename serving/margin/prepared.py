@@ -17,6 +17,7 @@ from serving.margin.policy import MarginPolicy
 from serving.margin.priced_market import PricedMarket, price_market
 from serving.margin.ranges import Ranges, is_fresh, ranges_of
 from serving.margin.scenarios import scenarios_of
+from serving.margin.scenarios.fine import fine
 from serving.margin.scenarios.scenario_set import ScenarioSet, joined
 from serving.margin.units import unit_pnl
 
@@ -38,7 +39,7 @@ class Stress:
     ``unit``, shape (s, n): USD profit of one contract; ``wider``, shape (growths * s, n): where the
     range has grown while an account is closed. ``path_unit``, shape (paths, n): the same on
     the joint paths, each underlying on its own rows; None without paths. ``hole``, shape (u,): share of the scan
-    that is charged where a range rests on a forecast with a hole, else 0.
+    that is charged where a range rests on a fallback, else 0.
     """
 
     ranges: Ranges
@@ -54,7 +55,7 @@ class Stress:
 class Prepared:
     """What all accounts of one instant share.
 
-    ``before``: the same as if no forecast had expired, below which nothing falls; None where none has.
+    ``before``: the same as if the forecast that expired last had not, below which nothing falls; None where none has.
     """
 
     market: PricedMarket
@@ -81,10 +82,7 @@ def prepare(market: MarketSnapshot, policy: MarginPolicy, forecasts: Sequence[Fo
     ----------
     forecasts : in order of preference: the model's, then what stands in for it.
     """
-    priced = price_market(market)
-    prepared = _prepared(priced, policy, tuple(forecasts))
-    before = unexpired(forecasts, market.as_of_ns, policy)
-    return prepared if before is None else replace(prepared, before=_prepared(priced, policy, before))
+    return _prepared(price_market(market), policy, tuple(forecasts))
 
 
 def _prepared(priced: PricedMarket, policy: MarginPolicy, forecasts: tuple[ForecastSet, ...]) -> Prepared:
@@ -92,7 +90,9 @@ def _prepared(priced: PricedMarket, policy: MarginPolicy, forecasts: tuple[Forec
     initial = _wider(_stress(priced, policy, forecasts, policy.scan.mpor_s), maintenance)
     closing = closing_of(priced, initial.ranges, forecasts, policy)
     contingent = contingent_of(priced, closing.greeks, initial.ranges, policy)
-    return Prepared(priced, policy, forecasts, initial, maintenance, closing, contingent)
+    renewed = unexpired(forecasts, priced.snapshot.as_of_ns, policy)
+    before = None if renewed is None else _prepared(priced, policy, renewed)
+    return Prepared(priced, policy, forecasts, initial, maintenance, closing, contingent, before)
 
 
 def _wider(initial: Stress, maintenance: Stress) -> Stress:
@@ -109,7 +109,8 @@ def _wider(initial: Stress, maintenance: Stress) -> Stress:
 def _stress(priced: PricedMarket, policy: MarginPolicy, forecasts: Sequence[ForecastSet], horizon_s: int) -> Stress:
     as_of_ns = priced.snapshot.as_of_ns
     ranges = ranges_of(priced.underlyings, forecasts, as_of_ns, policy, horizon_s)
-    scenarios = scenarios_of(ranges, policy.scenarios)
+    more = fine(ranges, policy.scenarios) if ranges.holed else []
+    scenarios = joined([scenarios_of(ranges, policy.scenarios), *more])
     every = joined([scenarios, wider_scenarios(ranges, policy.scenarios)])
     unit, wider = map(np.asfortranarray, np.split(unit_pnl(priced, every, policy.scenarios), [scenarios.size]))
     given = sorted((f for f in forecasts if f.residuals), key=lambda f: not is_fresh(f, as_of_ns, policy))

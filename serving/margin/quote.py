@@ -22,7 +22,7 @@ from serving.margin.objects import Account, Collateral, Debt, MarginResult, Posi
 from serving.margin.prepared import Prepared
 from serving.margin.rules import RULES, RuleBook
 from serving.margin.rules.exposure import with_order_rows
-from serving.margin.rules.order_fills import EXACT, order_charge
+from serving.margin.rules.order_fills import EXACT, of_held, order_charge
 from serving.margin.scan_charges import Scanned, scan_charges
 from serving.margin.statement import Row, statement
 
@@ -49,20 +49,26 @@ def quote(account: Account, prepared: Prepared) -> MarginResult:
 def _quoted(account: Account, prepared: Prepared) -> MarginResult:
     cross = tuple(p for p in account.positions if p.mode == "cross")
     book = book_of(account, cross, prepared.market, prepared.policy)
-    charges, initial, notes = charges_of(prepared, book)
+    charges, initial, notes = _charges(account, prepared, book)
     funds = funds_of(account, book, prepared)
     rows = [*_rows(cross, account), *debt_rows(account)]
-    owed = with_debts(charges, account, prepared)
-    if prepared.before is not None:
-        before, _, _ = charges_of(prepared.before, book)
-        owed.append(held_up(owed, with_debts(before, account, prepared.before)))
-    result = _result(account, prepared, POLICY, owed, rows, funds, (*notes, *funds.notes))
+    result = _result(account, prepared, POLICY, charges, rows, funds, (*notes, *funds.notes))
     return msgspec.structs.replace(
         result,
         worst_scenario=worst_scenario(prepared, initial),
         isolated=tuple(_marked(quote(alone(account, p), prepared)) for p in account.positions if p.mode == "isolated"),
         notes=tuple(dict.fromkeys((*prepared.notes, *result.notes))),
     )
+
+
+def _charges(account: Account, prepared: Prepared, book: Book) -> tuple[list[Charge], Scanned, list[str]]:
+    """All charges, the debts' among them, and what holds them up where a forecast has expired."""
+    charges, initial, notes = charges_of(prepared, book)
+    owed = with_debts(charges, account, prepared)
+    if prepared.before is not None:
+        before, _, _ = _charges(account, prepared.before, book)
+        owed.append(held_up(owed, before))
+    return owed, initial, notes
 
 
 def quote_rule(account: Account, prepared: Prepared, rule: str, parameters: Any = None) -> MarginResult:  # noqa: ANN401
@@ -93,7 +99,7 @@ def _quoted_rule(account: Account, prepared: Prepared, rule: str, book: RuleBook
     bare = msgspec.structs.replace(placed, orders=())
     charges, notes = _rule_charges(placed, prepared, book, given)
     held = book_of(bare, placed.positions, prepared.market, prepared.policy)
-    funds = funds_of(account, held, prepared, haircut=not (book.haircuts and cross))
+    funds = funds_of(account, held, prepared, haircut=not (book.haircuts and any(p.quantity for p in cross)))
     result = _result(account, prepared, rule, charges, _rows(placed.positions, bare), funds, (*notes, *funds.notes))
     isolated = tuple(_marked(quote_rule(alone(account, p), prepared, rule, given)) for p in apart)
     return msgspec.structs.replace(result, isolated=isolated)
@@ -107,12 +113,17 @@ def _rule_charges(
 ) -> tuple[tuple[Charge, ...], tuple[str, ...]]:
     """Charges of a rule, its orders among them, and what to say of these."""
     snapshot = prepared.market.snapshot
-    if book.orders or not account.orders:
+    if book.orders:
         return book.charges(account, snapshot, given), ()
+
+    def rule(filled: Account) -> list[Charge]:
+        return of_held(filled, lambda held: book.charges(held, snapshot, given))
+
+    if not account.orders:
+        return tuple(rule(account)), ()
     gap_usd = book_of(account, account.positions, prepared.market, prepared.policy).gap_usd
-    charge, exact = order_charge(account, gap_usd, lambda filled: book.charges(filled, snapshot, given))
-    bare = msgspec.structs.replace(account, orders=())
-    return (*book.charges(bare, snapshot, given), charge), () if exact else (SEARCHED,)
+    charge, exact = order_charge(account, gap_usd, rule)
+    return (*rule(msgspec.structs.replace(account, orders=())), charge), () if exact else (SEARCHED,)
 
 
 def netted(account: Account) -> Account:

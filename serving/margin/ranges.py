@@ -34,8 +34,8 @@ class Ranges:
 
     ``vol_up``: relative rise of implied volatility at 30 days that was forecast, 0 where none was.
     ``sigma``: root of the forecast variance of the log return, for joint paths; NaN where none was.
-    ``fresh``: underlyings whose forecast may still be used. ``holed``: those whose forecast, though fresh, lacks
-    the horizon or a part of its history.
+    ``fresh``: underlyings whose forecast may still be used. ``holed``: those whose range rests on a fallback:
+    no forecast that may be used, or one that lacks the horizon or a part of its history.
     """
 
     underlyings: tuple[str, ...]
@@ -75,7 +75,7 @@ def ranges_of(
         notes += [*holes, *why]
         if young:
             fresh.add(name)
-        if holes:
+        if holes or not young:
             holed.add(name)
     table = np.array(rows, dtype=np.float64).reshape(len(rows), 4)
     down, up, vol_up, sigma = (np.ascontiguousarray(table[:, i]) for i in range(4))

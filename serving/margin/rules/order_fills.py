@@ -63,6 +63,21 @@ def order_charge(account: Account, gap_usd: FloatArray, rule: Rule) -> tuple[Cha
     return Charge(NAME, initial, maintenance), len(sides) <= EXACT
 
 
+def of_held(account: Account, rule: Rule) -> list[Charge]:
+    """Charges of the positions that are not 0, in rows of all: a market that nothing is held in counts for no rule."""
+    rows = [i for i, position in enumerate(account.positions) if position.quantity]
+    if len(rows) == len(account.positions):
+        return list(rule(account))
+    held = msgspec.structs.replace(account, positions=tuple(account.positions[i] for i in rows))
+
+    def spread(parts: FloatArray) -> FloatArray:
+        whole = np.zeros(len(account.positions))
+        whole[rows] = parts
+        return whole
+
+    return [Charge(c.name, spread(c.initial), spread(c.maintenance)) for c in rule(held)]
+
+
 def _sides(account: Account, gap_usd: FloatArray) -> list[Side]:
     """Orders of one side of an instrument as one."""
     row = {position.instrument: i for i, position in enumerate(account.positions)}

@@ -5,7 +5,7 @@ import numpy as np
 from serving.margin.policy import ScenarioPolicy
 from serving.margin.ranges import Ranges
 from serving.margin.scenarios.scenario_set import ScenarioSet, scenario_set
-from serving.margin.scenarios.vol import directions, vol_moves
+from serving.margin.scenarios.vol import direction_name, directions, vol_moves
 
 
 def grid(ranges: Ranges, policy: ScenarioPolicy) -> ScenarioSet:
@@ -16,9 +16,5 @@ def grid(ranges: Ranges, policy: ScenarioPolicy) -> ScenarioSet:
     steps = np.arange(-policy.steps, policy.steps + 1) / policy.steps
     fractions, turns = (axis.ravel() for axis in np.meshgrid(steps, directions(), indexing="ij"))
     move = np.where(fractions[:, None] < 0, ranges.down, ranges.up) * fractions[:, None]
-    names = [f"price {f:+.0%} of range, vol {_word(t)}" for f, t in zip(fractions, turns, strict=True)]
+    names = [f"price {f:+.0%} of range, vol {direction_name(t)}" for f, t in zip(fractions, turns, strict=True)]
     return scenario_set(names, move, vol_moves(turns, ranges, policy))
-
-
-def _word(turn: float) -> str:
-    return {-1.0: "down", 0.0: "same", 1.0: "up"}[float(turn)]

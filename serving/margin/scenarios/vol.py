@@ -16,6 +16,11 @@ def directions() -> FloatArray:
     return np.array([-1.0, 0.0, 1.0])
 
 
+def direction_name(turn: float) -> str:
+    """Name of a direction."""
+    return {-1.0: "down", 0.0: "same", 1.0: "up"}[turn]
+
+
 def vol_moves(turns: FloatArray, ranges: Ranges, policy: ScenarioPolicy) -> FloatArray:
     """Relative change of volatility at 30 days: the policy's, or what was forecast if that is more; shape (s, u)."""
     rise = np.maximum(policy.vol_up, ranges.vol_up)

@@ -86,6 +86,21 @@ def test_no_requirement_falls_by_a_cent_when_a_forecast_expires(ladder: str, lat
     assert lowered == []
 
 
+@pytest.mark.parametrize("factor", [1.3, 1.6])
+def test_the_second_of_two_to_expire_lowers_nothing_either(factor: float) -> None:
+    """What was asked for while the wilder one had expired and the other had not is a floor too."""
+    wild = changed.with_tails(lambda tail: changed.times(tail, factor), **LATE["expired"])
+    wild = replace(wild, expires_ns=markets.AS_OF_NS - 1)
+    states = (model(), wild), (replace(model(), **LATE["expired"]), wild)
+    one, both = (prepare(changed.small_market(), MarginPolicy(), given) for given in states)
+    lowered = []
+    for seed in range(300):
+        before, after = (quote(drawn(seed), prepared) for prepared in (one, both))
+        if after.initial < before.initial or after.maintenance < before.maintenance:
+            lowered.append((seed, before.initial, after.initial))
+    assert lowered == []
+
+
 @pytest.mark.parametrize("ladder", LADDERS)
 def test_the_running_account_needs_what_the_statement_says_also_after_a_trade(ladder: str) -> None:
     prepared, held_up_once = ready(ladder, "expired"), False
@@ -105,7 +120,7 @@ def test_the_running_account_needs_what_the_statement_says_also_after_a_trade(la
             assert traded.figures().maintenance == pytest.approx(float(said.maintenance), abs=0.2, rel=1e-9)
             assert sum((p.initial for p in said.positions), Decimal(0)) == said.initial
             held_up_once = held_up_once or any(c.name == NAME for c in said.components)
-    assert held_up_once or ladder == LADDERS[1]  # there the ranges that it holds up are just what they were
+    assert held_up_once or ladder != LADDERS[2]  # only there is something lost that no range holds up
 
 
 def test_where_nothing_has_expired_nothing_is_held_up() -> None:
@@ -115,11 +130,15 @@ def test_where_nothing_has_expired_nothing_is_held_up() -> None:
     assert ready("alone").before is None
 
 
-def test_only_what_has_expired_is_taken_as_made_just_now() -> None:
-    late = replace(model(), **LATE["expired"])
-    found = unexpired((late, markets.forecasts()), markets.AS_OF_NS, MarginPolicy())
+def test_only_what_expired_last_is_taken_as_made_just_now() -> None:
+    late, later = replace(model(), **LATE["old"]), replace(model(), **LATE["expired"])
+    found = unexpired((late, later, markets.forecasts()), markets.AS_OF_NS, MarginPolicy())
     assert found is not None
-    assert (found[0].as_of_ns, found[0].tails, found[1]) == (markets.AS_OF_NS, late.tails, markets.forecasts())
+    assert (found[0], found[2]) == (late, markets.forecasts())
+    assert (found[1].as_of_ns, found[1].tails) == (markets.AS_OF_NS, later.tails)
+    again = unexpired(found, markets.AS_OF_NS, MarginPolicy())
+    assert again is not None
+    assert unexpired(again, markets.AS_OF_NS, MarginPolicy()) is None
 
 
 def test_what_lacks_goes_to_the_rows_that_paid_more_before_and_covers_every_rounded_cent() -> None:

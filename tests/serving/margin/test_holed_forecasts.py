@@ -5,11 +5,12 @@ from decimal import Decimal
 from functools import cache
 from typing import Final
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from features.errors import SettingError
-from serving.margin.objects import Account, MarginResult, Tail
+from serving.margin.objects import Account, ForecastSet, MarginResult, Tail
 from serving.margin.policy import MarginPolicy, StaticPolicy
 from serving.margin.prepared import Prepared, prepare
 from serving.margin.quote import quote
@@ -53,6 +54,43 @@ def test_a_horizon_may_lack_without_lowering(hours: tuple[int, ...]) -> None:
     forecast = markets.forecasts()
     tails = tuple(tail for tail in forecast.tails if tail.horizon_s not in [3600 * h for h in hours])
     assert lowered(prepare(changed.small_market(), MarginPolicy(), [replace(forecast, tails=tails)])) == []
+
+
+@cache
+def spreads() -> list[tuple[Account, MarginResult]]:
+    """Two or three options of many strikes, bought and sold: losses that lie between the nodes of a grid."""
+    options = [i.symbol for i in markets.market().instruments if i.is_option and i.underlying == "BTC"]
+    found = []
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        legs = rng.choice(options, int(rng.integers(2, 4)), replace=False)
+        held = ((str(leg), round(float(rng.choice([1, 1, -1]) * 10 ** rng.uniform(-1, 1)), 2)) for leg in legs)
+        account = changed.holding(*held)
+        found.append((account, quote(account, changed.whole_prepared())))
+    return found
+
+
+def of_tails(keep: Callable[[Tail], bool]) -> ForecastSet:
+    forecast = markets.forecasts()
+    return replace(forecast, tails=tuple(tail for tail in forecast.tails if keep(tail)))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [changed.with_tails(without("stress", *HOURS))], [changed.with_tails(without("floor", *HOURS))],
+        [of_tails(lambda tail: tail.horizon_s != 28_800)], [of_tails(lambda tail: tail.horizon_s != 3_600)],
+        [of_tails(lambda tail: tail.side != "up")], [of_tails(lambda tail: tail.underlying != "BTC")], [],
+    ],
+    ids=["no stress", "no floor", "no 8 hours", "no hour", "no rises", "no bitcoin", "none"],
+)  # fmt: skip
+def test_spreads_of_options_pay_no_less_for_what_is_missing(given: list[ForecastSet]) -> None:
+    prepared, fallen = prepare(markets.market(), MarginPolicy(), given), []
+    for account, before in spreads():
+        after = quote(account, prepared)
+        if after.initial < before.initial or after.maintenance < before.maintenance:
+            fallen.append((str(account.positions), before.initial, after.initial))
+    assert fallen == []
 
 
 def test_the_charge_is_a_share_of_the_scan_of_the_underlying_that_has_the_hole() -> None:

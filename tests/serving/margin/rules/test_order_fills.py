@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from serving.margin.charge import Charge, total
-from serving.margin.objects import Account, OpenOrder, Position
+from serving.margin.objects import Account, Collateral, OpenOrder, Position
 from serving.margin.quote import quote_rule
 from serving.margin.rules import RULES
 from serving.margin.rules.order_fills import EXACT, order_charge
@@ -113,3 +113,18 @@ def test_a_search_is_said() -> None:
     notes = [quote_rule(account, changed.prepared(), "paradex").notes for account in (few, many)]
     assert not any("searched" in note for note in notes[0])
     assert any("worst fills were searched for" in note for note in notes[1])
+
+
+@pytest.mark.parametrize("rule", SCENARIO_RULES)
+def test_a_row_that_holds_nothing_counts_as_no_market(rule: str) -> None:
+    """Collateral stands beside positions that it moves with, not beside a position of 0, nor beside an order."""
+    posted = (Collateral(asset="BTC", quantity=Decimal(100)),)
+    alone = quote_rule(changed.holding(("SOL-PERP", 1000), collateral=posted), changed.prepared(), rule)
+    zero = changed.holding(("SOL-PERP", 1000), ("BTC-PERP", 0), collateral=posted)
+    small = changed.order(changed.PUT, "buy", "0.001", "1800")
+    ordered = changed.holding(("SOL-PERP", 1000), collateral=posted, orders=(small,))
+    nothing, order = (quote_rule(account, changed.prepared(), rule) for account in (zero, ordered))
+    assert (nothing.initial, nothing.maintenance) == (alone.initial, alone.maintenance)
+    assert order.initial >= alone.initial
+    assert order.maintenance >= alone.maintenance
+    assert sum((p.initial for p in order.positions), Decimal(0)) == order.initial
