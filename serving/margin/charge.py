@@ -30,9 +30,19 @@ class Charge:
             raise ForecastError(
                 f"charge {self.name}: {self.initial.shape} and {self.maintenance.shape} differ in shape"
             )
-        # A sum is finite only where every part is.
-        if not (isfinite(np.add.reduce(self.initial)) and isfinite(np.add.reduce(self.maintenance))):
+        if not all(map(isfinite, self.sums)):  # a sum is finite only where every part is
             raise ForecastError(f"charge {self.name} is not finite; no margin is made of it: correct the inputs")
+
+    @property
+    def sums(self) -> tuple[float, float]:
+        """What the account pays for both margins; most charges are the same for both, and are summed once."""
+        initial = float(np.add.reduce(self.initial))
+        return initial, initial if self.maintenance is self.initial else float(np.add.reduce(self.maintenance))
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether no position has a part in it."""
+        return not (self.initial.any() or (self.maintenance is not self.initial and self.maintenance.any()))
 
 
 def allocated(total: float, shares: FloatArray) -> FloatArray:
@@ -53,6 +63,6 @@ def total(charges: Sequence[Charge]) -> tuple[float, float]:
     """Initial and maintenance requirement of charges, summed in their order."""
     initial = maintenance = 0.0
     for charge in charges:
-        initial += float(np.add.reduce(charge.initial))
-        maintenance += float(np.add.reduce(charge.maintenance))
+        own = charge.sums
+        initial, maintenance = initial + own[0], maintenance + own[1]
     return initial, maintenance

@@ -137,7 +137,7 @@ def closing_charges(
         Charge("concentration", *larger),
     ]
     notes = dict.fromkeys(note for cost in costs for note in cost.notes)
-    return [c for c in charges if c.initial.any() or c.maintenance.any()], list(notes)
+    return [c for c in charges if not c.is_nothing], list(notes)
 
 
 def _by_row(

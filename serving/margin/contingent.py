@@ -162,7 +162,7 @@ def contingent_charges(
     for name, (of_long, of_short) in terms.rates.items():
         part = size * np.where(long, of_long[at], of_short[at])
         charges.append(Charge(name, part, part))
-    return [c for c in charges if c.initial.any() or c.maintenance.any()]
+    return [c for c in charges if not c.is_nothing]
 
 
 def _basis(terms: Contingent, rows: Holding, delta: FloatArray, held: int, policy: MarginPolicy) -> FloatArray:

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from features.compiled import compiled
 from features.errors import ForecastError
 
 FloatArray = NDArray[np.float64]
@@ -87,9 +88,17 @@ def cents(totals: Sequence[Decimal], shares: FloatArray) -> IntArray:
         return given
     due = np.array([int(total.scaleb(2)) for total in totals], dtype=np.int64)
     even, over = np.divmod(due - np.add.reduce(given, axis=1), shares.shape[1])
-    rank = np.argsort(np.argsort(whole - wanted, axis=1, kind="stable"), axis=1, kind="stable")
-    out: IntArray = given + even[:, None] + (rank < over[:, None])
+    out: IntArray = given + even[:, None]
+    _add_rest(out, np.argsort(whole - wanted, axis=1, kind="stable"), over)
     return out
+
+
+@compiled
+def _add_rest(out: IntArray, order: IntArray, over: IntArray) -> None:
+    """A cent more for the first in each row's order, as many as are over."""
+    for row in range(over.size):
+        for i in range(over[row]):
+            out[row, order[row, i]] += 1
 
 
 def usd(amount_cents: int) -> Decimal:

@@ -145,7 +145,7 @@ class Running:
         prepared, rows, held = self.prepared, self.book.rows, len(self.book.positions.quantity)
         charges = contingent_charges(prepared.contingent, prepared.market, rows, held, prepared.policy)
         vega = float(np.add.reduce(vega_charge(prepared.closing, rows, held, prepared.policy)))
-        sums = {c.name: (float(np.add.reduce(c.initial)), float(np.add.reduce(c.maintenance))) for c in charges}
+        sums = {c.name: c.sums for c in charges}
         return sums | {"spread of options": (vega, vega)}
 
 

@@ -113,4 +113,4 @@ def scan_charges(prepared: Prepared, book: Book) -> tuple[list[Charge], Scanned,
     initial = scanned(prepared.initial, book, prepared.policy.paths)
     maintenance = scanned(prepared.maintenance, book, prepared.policy.paths)
     charges = [Charge(name, part, maintenance.parts[name]) for name, part in initial.parts.items()]
-    return [c for c in charges if c.initial.any() or c.maintenance.any() or c.name == "scan"], initial, maintenance
+    return [c for c in charges if c.name == "scan" or not c.is_nothing], initial, maintenance

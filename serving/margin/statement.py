@@ -51,10 +51,10 @@ def statement(charges: Sequence[Charge], rows: Sequence[Row]) -> Statement:
     >>> said.initial, said.maintenance, [str(p.initial) for p in said.positions]
     (Decimal('8.00'), Decimal('8.00'), ['11.33', '-3.33'])
     """
-    kept = [c for c in charges if c.initial.any() or c.maintenance.any()]
+    kept = [c for c in charges if not c.is_nothing]
     names = [c.name for c in kept]
-    initial = _table([c.initial for c in kept], len(rows))
-    maintenance = _table([c.maintenance for c in kept], len(rows))
+    both = _table([c.initial for c in kept] + [c.maintenance for c in kept], len(rows))
+    initial, maintenance = both[: len(kept)], both[len(kept) :]
     lacking = max(int(maintenance.sum()), 0) - int(initial.sum())
     if lacking > 0:
         names.append("maintenance floor")

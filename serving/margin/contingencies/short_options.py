@@ -88,7 +88,8 @@ def short_option_minimum(
     refuse_negative_index("short options", strike=strike)
     groups = strike if policy.netting == "strike" else np.arange(len(units))
     naked_usd = _naked(units, groups, spot)
-    return policy.initial_frac * naked_usd, policy.maintenance_frac * naked_usd
+    initial = policy.initial_frac * naked_usd
+    return initial, initial if policy.maintenance_frac == policy.initial_frac else policy.maintenance_frac * naked_usd
 
 
 @compiled
