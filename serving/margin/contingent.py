@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from serving.margin.aggregate import Holding
 from serving.margin.charge import Charge
-from serving.margin.contingencies.basis import basis
+from serving.margin.contingencies.basis import basis_rates, offset_charge
 from serving.margin.contingencies.depeg import depeg
 from serving.margin.contingencies.feeds import low_confidence, stale_price
 from serving.margin.contingencies.funding import funding
@@ -34,7 +34,7 @@ class Contingent:
     ``rates``: by name of the contingency, USD of one contract long and of one short; those that charge
     nothing in this market are left out. ``units``: of the underlying, of an option; else 0. ``delta_usd``:
     of one contract. ``strike``: index of the underlying, expiry and strike. ``expiry``: of the underlying
-    and expiry. ``years``: to expiry. ``is_spot``: 1 for spot, else 0. ``remarks``: what had to be assumed.
+    and expiry. ``basis_rate``: of an offset. ``remarks``: what had to be assumed.
     """
 
     rates: dict[str, tuple[FloatArray, FloatArray]]
@@ -42,8 +42,7 @@ class Contingent:
     delta_usd: FloatArray
     strike: IntArray
     expiry: IntArray
-    years: FloatArray
-    is_spot: FloatArray
+    basis_rate: FloatArray
     remarks: tuple[tuple[str, ...], ...]
 
 
@@ -60,8 +59,7 @@ def contingent_of(market: PricedMarket, greeks: UnitGreeks, ranges: Ranges, poli
         greeks.delta_usd,
         np.array(strike, dtype=np.int64),
         np.array(expiry, dtype=np.int64),
-        market.options.years,
-        np.array([float(i.kind == "spot") for i in listed], dtype=np.float64),
+        basis_rates(market.options.years, np.array([float(i.kind == "spot") for i in listed]), policy.basis),
         tuple(_remarks(i, market.snapshot, policy) for i in listed),
     )
 
@@ -165,16 +163,16 @@ def contingent_charges(
     return [c for c in charges if not c.is_nothing]
 
 
-def _basis(terms: Contingent, rows: Holding, delta: FloatArray, held: int, policy: MarginPolicy) -> FloatArray:
+def _basis(terms: Contingent, rows: Holding, delta: FloatArray, held: int) -> FloatArray:
     """Basis at the worst of a few fills of each underlying: none, all, all on one side, each order alone."""
     at, orders = rows.instrument, range(held, len(delta))
-    fixed = rows.underlying, terms.expiry[at], terms.years[at], terms.is_spot[at], policy.basis
+    fixed = rows.underlying, terms.expiry[at], terms.basis_rate[at]
     if not orders:
-        return basis(delta, *fixed)
+        return offset_charge(delta, *fixed)
     ordered = np.arange(len(delta)) >= held
     kept = [~ordered, np.full(len(delta), True), ~ordered | (delta > 0), ~ordered | (delta < 0)]
     kept += [~ordered | (np.arange(len(delta)) == o) for o in orders]
-    charged = np.array([basis(np.where(keep, delta, 0.0), *fixed) for keep in kept])
+    charged = np.array([offset_charge(np.where(keep, delta, 0.0), *fixed) for keep in kept])
     width = int(rows.underlying.max()) + 1
     sums = np.array([np.bincount(rows.underlying, weights=parts, minlength=width) for parts in charged])
     worst: FloatArray = charged[np.argmax(sums, axis=0)[rows.underlying], np.arange(len(delta))]
@@ -186,7 +184,7 @@ def _between(terms: Contingent, market: PricedMarket, rows: Holding, held: int, 
     at, q, charges = rows.instrument, rows.quantity, []
     delta, units = terms.delta_usd[at] * q, terms.units[at] * q
     units[held:] = np.minimum(units[held:], 0.0)
-    spread = _basis(terms, rows, delta, held, policy)
+    spread = _basis(terms, rows, delta, held)
     if spread.any():
         charges.append(Charge("basis", spread, spread))
     if units.min(initial=0.0) < 0:

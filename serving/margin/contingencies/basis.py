@@ -94,12 +94,23 @@ def basis(
     """
     refuse_unless_finite("basis", delta_usd=delta_usd, years=years, spot=spot)
     refuse_negative_index("basis", underlying=underlying, expiry=expiry)
+    return offset_charge(delta_usd, underlying, expiry, basis_rates(years, spot, policy))
+
+
+def basis_rates(years: FloatArray, spot: FloatArray, policy: BasisPolicy) -> FloatArray:
+    """Rate of each position, shape (p,): of its expiry, nothing of spot."""
     rate = np.minimum(policy.leg_frac + policy.annual_frac * np.maximum(years, 0.0), policy.cap_frac)
-    return _basis(delta_usd, underlying, expiry, np.where(spot > 0, 0.0, rate))
+    return np.where(spot > 0, 0.0, rate)
+
+
+def offset_charge(delta_usd: FloatArray, underlying: IntArray, expiry: IntArray, rate: FloatArray) -> FloatArray:
+    """``basis`` with rates and indices that were prepared for a market; only the deltas are checked."""
+    refuse_unless_finite("basis", delta_usd=delta_usd)
+    return _offset(delta_usd, underlying, expiry, rate)
 
 
 @compiled
-def _basis(delta: FloatArray, underlying: IntArray, expiry: IntArray, rate: FloatArray) -> FloatArray:
+def _offset(delta: FloatArray, underlying: IntArray, expiry: IntArray, rate: FloatArray) -> FloatArray:
     """Net by expiry, match by underlying, give out by signed delta."""
     n_expiries, n_underlyings = 0, 0
     for i in range(len(delta)):
