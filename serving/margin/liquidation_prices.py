@@ -19,6 +19,7 @@ Surplus = Callable[[Account, MarketSnapshot], float]
 REACH: Final = 4.0
 STEPS: Final = 48
 DIGITS: Final = 8
+STANDING: Final = ("age_s", "funding_rate_8h")  # of which the worst in the market stands for a missing one
 
 
 def policy_surplus(policy: MarginPolicy, forecasts: Sequence[ForecastSet]) -> Surplus:
@@ -68,13 +69,15 @@ def liquidation_prices(
     small = _reduced(market, symbols)
     positions = tuple(_entered(p, small) for p in account.positions if p.mode == "cross")
     cross = msgspec.structs.replace(account, positions=positions)
-    names = dict.fromkeys(i.underlying for i in small.instruments)
+    names = dict.fromkeys(i.underlying for i in small.instruments if i.symbol in symbols)
     return {name: _both(cross, small, name, surplus) for name in names}
 
 
 def _reduced(market: MarketSnapshot, symbols: set[str]) -> MarketSnapshot:
-    """The market with the account's instruments alone."""
-    kept = tuple(i for i in market.instruments if i.symbol in symbols)
+    """The market with the account's instruments, and those whose age or funding stands for one that is missing."""
+    sizes = ({s: abs(getattr(q, field) or 0.0) for s, q in market.quotes.items()} for field in STANDING)
+    worst = {max(size, key=size.__getitem__) for size in sizes if size}
+    kept = tuple(i for i in market.instruments if i.symbol in symbols | worst)
     quotes = {i.symbol: market.quotes[i.symbol] for i in kept if i.symbol in market.quotes}
     return msgspec.structs.replace(market, instruments=kept, quotes=quotes)
 

@@ -14,7 +14,7 @@ from serving.margin.expired import unexpired
 from serving.margin.objects import ForecastSet, MarketSnapshot
 from serving.margin.paths import JointPaths, joint_paths
 from serving.margin.policy import MarginPolicy
-from serving.margin.priced_market import PricedMarket, price_market
+from serving.margin.priced_market import PricedMarket, price_market, strike_moves
 from serving.margin.ranges import Ranges, is_fresh, ranges_of
 from serving.margin.scenarios import scenarios_of
 from serving.margin.scenarios.fine import fine
@@ -109,7 +109,7 @@ def _wider(initial: Stress, maintenance: Stress) -> Stress:
 def _stress(priced: PricedMarket, policy: MarginPolicy, forecasts: Sequence[ForecastSet], horizon_s: int) -> Stress:
     as_of_ns = priced.snapshot.as_of_ns
     ranges = ranges_of(priced.underlyings, forecasts, as_of_ns, policy, horizon_s)
-    more = fine(ranges, policy.scenarios) if ranges.holed else []
+    more = fine(ranges, strike_moves(priced), policy.scenarios) if ranges.holed else []
     scenarios = joined([scenarios_of(ranges, policy.scenarios), *more])
     every = joined([scenarios, wider_scenarios(ranges, policy.scenarios)])
     unit, wider = map(np.asfortranarray, np.split(unit_pnl(priced, every, policy.scenarios), [scenarios.size]))

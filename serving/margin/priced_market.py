@@ -96,6 +96,18 @@ class PricedMarket:
         return quoted_usd(self.snapshot, asset)
 
 
+def strike_moves(market: PricedMarket) -> FloatArray:
+    """Relative moves of spot that bring a forward to the strike of an option on it, shape (k, u), filled up with 0."""
+    terms, found = market.options, [set[float]() for _ in market.underlyings]
+    for row in np.flatnonzero(terms.is_option & (market.share > 0)).tolist():
+        move = (float(terms.strike[row]) / float(terms.forward[row]) - 1.0) / float(market.share[row])
+        found[int(market.underlying[row])].add(move)
+    out = np.zeros((max(map(len, found)), len(found)))
+    for u, moves in enumerate(found):
+        out[: len(moves), u] = sorted(moves)
+    return out
+
+
 def price_market(snapshot: MarketSnapshot) -> PricedMarket:
     """Price every instrument of a snapshot once.
 

@@ -5,8 +5,9 @@ r"""Open orders under a rule that looks at positions alone: its requirement at t
 over the sets F of orders that fill at the mark, with R the rule's requirement of the positions
 that are held then and g the loss of a fill at the order's price against the mark. R of a rule on scenarios is
 a largest loss, convex in every position, so that it is worst where the orders of one side of an instrument fill all
-or not at all: they go together. With up to ``EXACT`` such sides every combination is tried, beyond that
-the search climbs from four starts, one side at a time, and says so.
+or not at all: they go together (SPAN's credits are not convex: a partial fill may ask a little more). With up to
+``EXACT`` such sides every combination is tried, beyond that the search climbs from four starts, one side at a time,
+and says so.
 """
 
 from collections.abc import Callable, Iterable, Sequence

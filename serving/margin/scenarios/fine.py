@@ -1,7 +1,8 @@
-"""The grid and SPAN's extremes in many small steps: for ranges that rest on a fallback.
+"""The grid and SPAN's extremes in many small steps and at every strike: for ranges that rest on a fallback.
 
 What stands for a missing forecast makes the range wider than the forecast would have made it. A coarse grid on the
-wider range may step over what the narrower one met with a node; this one hardly can.
+wider range may step over what the narrower one met with a node; this one hardly can. Far from expiry a profit bends
+little between two steps; at expiry it is straight between two strikes.
 """
 
 from typing import Final
@@ -18,19 +19,28 @@ FloatArray = NDArray[np.float64]
 STEPS: Final = 48
 
 
-def fine(ranges: Ranges, policy: ScenarioPolicy) -> list[ScenarioSet]:
-    """Steps of a 48th, of the families that the policy has: the grid, and SPAN up to its extremes at their cover."""
-    steps = np.arange(-STEPS, STEPS + 1) / STEPS
-    within, turns = (axis.ravel() for axis in np.meshgrid(steps, directions(), indexing="ij"))
-    found = {
-        "grid": _set(within, turns, 1.0, ranges, policy),
-        "span": _set(steps * policy.span_extreme, np.zeros(len(steps)), policy.span_cover, ranges, policy),
-    }
+def fine(ranges: Ranges, strikes: FloatArray, policy: ScenarioPolicy) -> list[ScenarioSet]:
+    """Moves of the families that the policy has: within the range the grid's, to the extremes SPAN's at their cover.
+
+    Parameters
+    ----------
+    strikes : array of shape (k, u), moves that bring a forward to a strike; 0 where an underlying has fewer.
+    """
+    steps = np.arange(-STEPS, STEPS + 1)[:, None] / STEPS
+    names = [f"price {step:+.1%} of range" for step in steps[:, 0]] + ["price at a strike"] * len(strikes)
+
+    def moves(reach: float) -> FloatArray:
+        down, up = np.minimum(ranges.down * reach, 1.0), ranges.up * reach
+        return np.concatenate([np.where(steps < 0, down, up) * steps, np.clip(strikes, -down, up)])
+
+    far = np.full((len(names), len(ranges.underlyings)), policy.span_cover)
+    extremes = scenario_set(names, moves(policy.span_extreme), vol_moves(np.zeros(len(names)), ranges, policy), far)
+    found = {"grid": _turned(names, moves(1.0), ranges, policy), "span": extremes}
     return [found[name] for name in policy.families if name in found]
 
 
-def _set(fractions: FloatArray, turns: FloatArray, cover: float, ranges: Ranges, policy: ScenarioPolicy) -> ScenarioSet:
-    move = np.maximum(np.where(fractions[:, None] < 0, ranges.down, ranges.up) * fractions[:, None], -1.0)
-    pairs = zip(fractions, turns, strict=True)
-    names = [f"price {f:+.1%} of range, vol {direction_name(t)}" for f, t in pairs]
-    return scenario_set(names, move, vol_moves(turns, ranges, policy), np.full(move.shape, cover))
+def _turned(names: list[str], move: FloatArray, ranges: Ranges, policy: ScenarioPolicy) -> ScenarioSet:
+    """Every move with volatility down, same and up."""
+    turns = np.tile(directions(), len(names))
+    told = [f"{name}, vol {direction_name(turn)}" for name in names for turn in directions()]
+    return scenario_set(told, np.repeat(move, len(directions()), axis=0), vol_moves(turns, ranges, policy))

@@ -3,16 +3,26 @@
 from collections.abc import Callable
 from decimal import Decimal
 from functools import cache
-from typing import Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from features.errors import SettingError
-from serving.margin.objects import Account, ForecastSet, MarginResult, Tail
+from serving.margin.objects import (
+    Account,
+    ForecastSet,
+    Forward,
+    Instrument,
+    MarginResult,
+    MarketSnapshot,
+    Quote,
+    Tail,
+)
 from serving.margin.policy import MarginPolicy, StaticPolicy
 from serving.margin.prepared import Prepared, prepare
+from serving.margin.pricing.black import black_value
 from serving.margin.quote import quote
 from serving.margin.scan_charges import HOLE
 from tests.serving.margin import changed_markets as changed
@@ -91,6 +101,50 @@ def test_spreads_of_options_pay_no_less_for_what_is_missing(given: list[Forecast
         if after.initial < before.initial or after.maintenance < before.maintenance:
             fallen.append((str(account.positions), before.initial, after.initial))
     assert fallen == []
+
+
+def with_straddle(strike: float) -> MarketSnapshot:
+    """The small market with a call and a put of bitcoin that expire in a minute."""
+    market, expiry_ns, spot = changed.small_market(), markets.AS_OF_NS + 60 * 10**9, markets.SPOT["BTC"]
+    terms: dict[str, Any] = {
+        "underlying": "BTC",
+        "settlement": "USDC",
+        "expiry_ns": expiry_ns,
+        "strike": Decimal(str(strike)),
+    }
+    kinds: tuple[Literal["call", "put"], ...] = ("call", "put")
+    options = tuple(Instrument(symbol=f"STRADDLE-{kind}", kind="option", option=kind, **terms) for kind in kinds)
+    value = {kind: float(black_value(spot, strike, 0.5, 60 / 31_536_000, kind == "call", 1.0)) for kind in kinds}
+    quotes = {
+        f"STRADDLE-{kind}": Quote(mark=Decimal(f"{value[kind]:.4f}"), vol=0.5, age_s=0.5, confidence=1.0)
+        for kind in kinds
+    }
+    forward = Forward(expiry_ns=expiry_ns, price=Decimal(str(spot)), rate=0.0)
+    bitcoin = market.underlyings["BTC"]
+    return replace(
+        market,
+        instruments=(*market.instruments, *options),
+        quotes=market.quotes | quotes,
+        underlyings=market.underlyings | {"BTC": replace(bitcoin, forwards=(forward, *bitcoin.forwards))},
+    )
+
+
+@pytest.mark.parametrize("node", [0.25, 0.5, 0.75])
+@pytest.mark.parametrize("scale", [0.33, 0.5, 1.0])
+def test_a_straddle_about_to_expire_with_its_strike_on_a_node_pays_no_less(scale: float, node: float) -> None:
+    """Its edge is narrower than any step of a wider range."""
+    calm = changed.with_tails(lambda tail: changed.times(tail, scale))
+    width = float(prepare(changed.small_market(), MarginPolicy(), [calm]).maintenance.ranges.down[0])
+    market = with_straddle(round(markets.SPOT["BTC"] * (1 - node * width), 1))
+    account = changed.holding(("STRADDLE-call", 10), ("STRADDLE-put", 10))
+    before = quote(account, prepare(market, MarginPolicy(), [calm]))
+    holed = [
+        [replace(calm, tails=tuple(without("floor", *HOURS)(tail) for tail in calm.tails))],
+        [replace(calm, tails=tuple(tail for tail in calm.tails if tail.horizon_s != 3_600))],
+        [replace(calm, tails=tuple(tail for tail in calm.tails if tail.side != "down"))],
+    ]
+    for given in holed:
+        changed.not_less(quote(account, prepare(market, MarginPolicy(), given)), before)
 
 
 def test_the_charge_is_a_share_of_the_scan_of_the_underlying_that_has_the_hole() -> None:

@@ -366,6 +366,34 @@ def test_at_its_liquidation_price_an_account_has_its_maintenance_margin(pairs: t
             assert beyond.levels.state == "liquidation"
 
 
+@pytest.mark.parametrize("expires_ns", [markets.AS_OF_NS, markets.AS_OF_NS + markets.HOUR_NS])
+@pytest.mark.parametrize(
+    ("field", "worst", "other"), [("age_s", 432_000.0, "SOL-PERP"), ("funding_rate_8h", 0.08, "ETH-PERP")]
+)
+def test_a_liquidation_price_counts_what_stands_for_a_missing_number(
+    field: str, worst: float, other: str, expires_ns: int
+) -> None:
+    """The worst age and funding of instruments that the account does not hold."""
+    market = changed.small_market()
+    quotes = market.quotes | {
+        "BTC-PERP": replace(market.quotes["BTC-PERP"], **{field: None}),
+        other: replace(market.quotes[other], **{field: worst}),
+    }
+    market, forecast = replace(market, quotes=quotes), replace(markets.forecasts(), expires_ns=expires_ns)
+    account = changed.holding(("BTC-PERP", 1), collateral=(Collateral(asset="USDC", quantity=Decimal(40_000)),))
+    entered = tuple(replace(p, entry_price=market.quotes["BTC-PERP"].mark) for p in account.positions)
+    account = replace(account, positions=entered)
+    below, _ = liquidation_prices(account, market, policy_surplus(MarginPolicy(), [forecast]))["BTC"]
+    assert below is not None
+    factor = float(below / market.underlyings["BTC"].spot)
+    before, beyond = (
+        changed.quoted(account, moved_market(market, "BTC", factor * by), forecasts=[forecast])
+        for by in (1.0001, 0.9999)
+    )
+    assert before.levels.equity > before.maintenance
+    assert beyond.levels.equity < beyond.maintenance
+
+
 @pytest.mark.parametrize("quantity", [2, -2])
 def test_a_liquidation_price_under_a_rate_is_that_of_the_formula(quantity: int) -> None:
     """W + q(P - P0) = r|q|P, in a coin of 1.0001 dollars that the rule counts notionals in."""
