@@ -20,6 +20,7 @@ from models import FORECASTERS, artefact
 from models.calibration import Calibration
 from models.neural.forecaster import NeuralForecaster
 from tests import tiny_foundation
+from tests.vectors.counts import pytest_runtest_logreport, pytest_terminal_summary  # noqa: F401  # hooks
 from training.config import DEMO, TrainingConfig, load_config
 from training.fit import train
 from training.provenance import provenance

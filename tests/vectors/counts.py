@@ -1,4 +1,4 @@
-"""Counts the published cases of each file and how many pass."""
+"""Counts the published cases of each file and how many pass: hooks, of the process that gathers the reports."""
 
 import re
 from collections import Counter
