@@ -84,10 +84,10 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> TrainingConf
     """
     packaged = sorted(path.stem for path in FOLDER.glob("*.toml") if not path.stem.startswith("tune_"))
     path = FOLDER / f"{name}.toml" if name in packaged else Path(name)
-    if path.is_dir():
-        raise MissingFileError(f"{name}: is a folder; name the TOML file in it")
     if (FOLDER / f"{name}.toml").is_file() and name not in packaged:
         raise SettingError(f"{name}: is a search; `margincast tune` takes it, here give {', '.join(packaged)}")
+    if path.is_dir():
+        raise MissingFileError(f"{name}: is a folder; name the TOML file in it")
     if not path.is_file():
         raise MissingFileError(f"{name}: no such file; give a training configuration in TOML, or {', '.join(packaged)}")
     try:

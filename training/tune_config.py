@@ -154,10 +154,10 @@ def load_tune(name: str | Path) -> TuneConfig:
     """
     packaged = sorted(path.stem for path in FOLDER.glob(f"{PREFIX}*.toml"))
     path = FOLDER / f"{name}.toml" if name in packaged else Path(name)
-    if path.is_dir():
-        raise MissingFileError(f"{name}: is a folder; name the TOML file in it")
     if (FOLDER / f"{name}.toml").is_file() and name not in packaged:
         raise SettingError(f"{name}: is no search; `margincast train` takes it, here give {', '.join(packaged)}")
+    if path.is_dir():
+        raise MissingFileError(f"{name}: is a folder; name the TOML file in it")
     if not path.is_file():
         raise MissingFileError(f"{name}: no such search; give a TOML file, or one of {', '.join(packaged)}")
     try:

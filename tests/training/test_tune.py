@@ -287,7 +287,9 @@ def test_bad_searches_are_named(line: str, message: str, tmp_path: Path) -> None
         load_tune("none")
 
 
-def test_a_wrong_key_is_told_with_its_file(tmp_path: Path) -> None:
+def test_a_wrong_key_is_told_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "demo").mkdir()  # what the demo leaves
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "mine.toml"
     path.write_text(
         "base = 'demo'\ntrials = 1\nspace.'optimiser.nonsense' = [1, 2]\n"
