@@ -27,15 +27,18 @@ def fine(ranges: Ranges, strikes: FloatArray, policy: ScenarioPolicy) -> list[Sc
     strikes : array of shape (k, u), moves that bring a forward to a strike; 0 where an underlying has fewer.
     """
     steps = np.arange(-STEPS, STEPS + 1)[:, None] / STEPS
-    names = [f"price {step:+.1%} of range" for step in steps[:, 0]] + ["price at a strike"] * len(strikes)
+
+    def names(reach: float) -> list[str]:
+        return [f"price {reach * step:+.1%} of range" for step in steps[:, 0]] + ["price at a strike"] * len(strikes)
 
     def moves(reach: float) -> FloatArray:
         down, up = np.minimum(ranges.down * reach, 1.0), ranges.up * reach
         return np.concatenate([np.where(steps < 0, down, up) * steps, np.clip(strikes, -down, up)])
 
-    far = np.full((len(names), len(ranges.underlyings)), policy.span_cover)
-    extremes = scenario_set(names, moves(policy.span_extreme), vol_moves(np.zeros(len(names)), ranges, policy), far)
-    found = {"grid": _turned(names, moves(1.0), ranges, policy), "span": extremes}
+    far = moves(policy.span_extreme)
+    still, cover = vol_moves(np.zeros(len(far)), ranges, policy), np.full(far.shape, policy.span_cover)
+    extremes = scenario_set(names(policy.span_extreme), far, still, cover)
+    found = {"grid": _turned(names(1.0), moves(1.0), ranges, policy), "span": extremes}
     return [found[name] for name in policy.families if name in found]
 
 

@@ -155,9 +155,7 @@ def test_the_charge_is_a_share_of_the_scan_of_the_underlying_that_has_the_hole()
     eth, btc = (quote(changed.holding((symbol, 1)), prepared) for symbol in ("ETH-PERP", "BTC-PERP"))
     assert float(changed.component(eth, HOLE)) == pytest.approx(0.05 * float(changed.component(eth, "scan")), abs=0.011)
     assert changed.component(btc, HOLE) == 0
-    assert next(c.maintenance for c in eth.components if c.name == HOLE) == Decimal(
-        "0.00"
-    )  # one hour is forecast whole
+    assert next(c.maintenance for c in eth.components if c.name == HOLE) == 0  # one hour is forecast whole
     assert any("stress" in note for note in eth.notes)
 
 
